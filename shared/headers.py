@@ -1,0 +1,30 @@
+"""Header names, each written once."""
+
+REQUEST_ID = "x-request-id"
+IDEMPOTENCY_KEY = "idempotency-key"
+IDEMPOTENCY_REPLAYED = "idempotency-replayed"
+COST_USD = "x-cost-usd"
+"""Decimal dollars, nine places, charged for this answer."""
+BALANCE_USD = "x-balance-usd"
+"""Decimal dollars, nine places, still available to the account after this answer."""
+CHARGE_ID = "x-charge-id"
+SHOULD_RETRY = "x-should-retry"
+"""`true` or `false`: the vendor's word on whether the same request may be sent again."""
+RETRY_AFTER = "retry-after"
+RETRY_AFTER_MS = "retry-after-ms"
+
+MAX_IDEMPOTENCY_KEY = 255
+"""Visible ASCII characters at most."""
+
+__all__ = [
+    "BALANCE_USD",
+    "CHARGE_ID",
+    "COST_USD",
+    "IDEMPOTENCY_KEY",
+    "IDEMPOTENCY_REPLAYED",
+    "MAX_IDEMPOTENCY_KEY",
+    "REQUEST_ID",
+    "RETRY_AFTER",
+    "RETRY_AFTER_MS",
+    "SHOULD_RETRY",
+]

@@ -1,0 +1,226 @@
+"""The documents that cross the wire: OpenAI's embeddings shapes, widened; models, balance, usage, charges.
+
+Money is a decimal string with nine places (`shared.money.format_usd`), time is ISO 8601 in UTC.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.codecs import EmbedDtype
+
+Modality = Literal["image", "text"]
+EncodingFormat = Literal["float", "base64"]
+ChargeState = Literal["held", "captured", "released", "released_final", "expired"]
+
+MAX_ITEMS = 256
+"""Items a request, duplicates counted."""
+
+
+class Document(BaseModel):
+    """Base of every answer: unknown members are ignored, so that the vendor may add some."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class TextItem(BaseModel):
+    """One text to embed."""
+
+    model_config = ConfigDict(extra="forbid")
+    text: str
+
+
+class ImageItem(BaseModel):
+    """One image to embed: base64 or a data URI of a JPEG, PNG or WebP file. Addresses are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+    image: str
+
+
+class EmbeddingRequest(BaseModel):
+    """`POST /v1/embeddings`: OpenAI's request, with Jina's text and image items beside plain texts."""
+
+    model: str
+    """`id`, or `id@revision` to be refused (409) when the revision has changed."""
+    input: str | Annotated[list[str | TextItem | ImageItem], Field(min_length=1, max_length=MAX_ITEMS)]
+    encoding_format: EncodingFormat = "float"
+    embed_dtype: EmbedDtype = "float32"
+    """Applies to base64."""
+    dimensions: int | None = None
+    """Accepted only when it equals the model's."""
+    user: str | None = None
+    """Accepted for compatibility, ignored."""
+
+
+class ItemError(Document):
+    """Why one item of an otherwise good request was not embedded. It costs nothing."""
+
+    code: str
+    message: str
+
+
+class Embedding(Document):
+    """One item's answer, in the request's order."""
+
+    object: Literal["embedding"] = "embedding"
+    index: int
+    embedding: list[float] | str | None
+    """A unit-length vector; null when `error` says why."""
+    cost_usd: str
+    """Charged for this item: zero for a failed item, a repeated one, and one bought before."""
+    truncated: bool = False
+    """Whether a text was longer than the model's context and was cut."""
+    error: ItemError | None = None
+
+
+class Usage(Document):
+    """Tokens as OpenAI counts them, and images."""
+
+    prompt_tokens: int
+    total_tokens: int
+    images: int = 0
+
+
+class EmbeddingResponse(Document):
+    """The answer to `POST /v1/embeddings`."""
+
+    object: Literal["list"] = "list"
+    data: list[Embedding]
+    model: str
+    """`id@revision` of the weights that made these vectors."""
+    usage: Usage
+    cost_usd: str
+    """Charged for this answer; zero when it is a replay."""
+    charge_id: str
+
+
+class Preprocessing(Document):
+    """What happens to an image before the model, exact enough to repeat."""
+
+    image_size: int
+    resize_mode: str
+    interpolation: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+class ModelDocument(Document):
+    """A model on sale: everything a client needs to use its vectors and to predict its bill."""
+
+    object: Literal["model"] = "model"
+    id: str
+    created: int
+    owned_by: str
+    revision: str
+    dimension: int
+    context_length: int
+    precision: str
+    logit_scale: float
+    """exp of the learned scale: multiplies cosines before a softmax."""
+    preprocessing: Preprocessing
+    prompt_templates: list[str]
+    """Recommended prompts, `{}` standing for the class name."""
+    price_per_image_usd: str
+    price_per_text_usd: str
+
+
+class ModelList(Document):
+    """`GET /v1/models`."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelDocument]
+
+
+class BalanceDocument(Document):
+    """`GET /v1/balance`. available = credited − debited − held + credit limit."""
+
+    object: Literal["balance"] = "balance"
+    account_id: str
+    credited_usd: str
+    debited_usd: str
+    held_usd: str
+    credit_limit_usd: str
+    available_usd: str
+    as_of: str
+
+
+class UsageRow(Document):
+    """One hour of one key, model and modality."""
+
+    hour: str
+    key_id: str
+    model: str
+    modality: Modality
+    items: int
+    """Embedded and charged for."""
+    items_free: int
+    """Embedded and free: bought before, or repeated in a request."""
+    items_failed: int
+    cost_usd: str
+
+
+class UsageDocument(Document):
+    """`GET /v1/usage?since=…&until=…`: hourly rows by capture time, with their totals."""
+
+    object: Literal["usage"] = "usage"
+    data: list[UsageRow]
+    total_items: int
+    total_cost_usd: str
+    as_of: str
+
+
+class ChargeDocument(Document):
+    """One paid request, as the vendor's ledger holds it."""
+
+    object: Literal["charge"] = "charge"
+    id: str
+    state: ChargeState
+    idempotency_key: str
+    request_id: str
+    model: str
+    revision: str
+    images: int
+    """Distinct images charged for, those bought before included at price zero."""
+    texts: int
+    reserved_usd: str
+    cost_usd: str
+    created_at: str
+    captured_at: str | None = None
+
+
+class ChargeList(Document):
+    """`GET /v1/charges?idempotency_key=…&limit=…&after=…`, oldest first."""
+
+    object: Literal["list"] = "list"
+    data: list[ChargeDocument]
+    has_more: bool
+
+
+class ErrorBody(Document):
+    """OpenAI's error member."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str
+
+
+class ProblemItem(Document):
+    """One item's part in a problem."""
+
+    index: int
+    code: str
+    message: str
+
+
+class Problem(Document):
+    """RFC 9457 problem+json, with OpenAI's `error` member beside it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[ProblemItem] = []
+    error: ErrorBody

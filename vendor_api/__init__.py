@@ -1,0 +1,9 @@
+"""The vendor: a metered service that sells CLIP embeddings."""
+
+import shared
+
+if getattr(shared, "DISTRIBUTION", None) != "vl2v":
+    raise ImportError(
+        f"another package named 'shared' shadows vl2v's own ({shared.__file__}): "
+        "install vl2v into a virtual environment of its own"
+    )

@@ -1,0 +1,101 @@
+"""The seam between the API and whatever computes vectors: numpy in, vectors or per-item failures out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.codecs import Vector
+from shared.wire import Preprocessing
+
+Pixels = NDArray[np.uint8]
+"""uint8[h, w, 3], already resized and cropped to the model's image size."""
+Tokens = NDArray[np.int32]
+"""int32[context], padded with zeros."""
+Item = Pixels | Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFailure:
+    """Why one item has no vector; its neighbours are unaffected."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """What `/readyz` and admission need to know."""
+
+    alive: bool
+    queued_ms: float
+    """Estimated work ahead of a new item."""
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What a loaded model publishes about itself; prices are added by the vendor's price book."""
+
+    id: str
+    revision: str
+    dimension: int
+    context_length: int
+    precision: str
+    logit_scale: float
+    preprocessing: Preprocessing
+    prompt_templates: tuple[str, ...]
+    created: int
+    """Unix seconds."""
+
+
+class Model(Protocol):
+    """Batched, synchronous encoding; called from one thread at a time."""
+
+    info: ModelInfo
+
+    def encode_images(self, pixels: NDArray[np.uint8]) -> Vector:
+        """float32[n, d] unit vectors of uint8[n, h, w, 3]."""
+        ...
+
+    def encode_texts(self, tokens: NDArray[np.int32]) -> Vector:
+        """float32[n, d] unit vectors of int32[n, context]."""
+        ...
+
+
+class Engine(Protocol):
+    """Asynchronous embedding of single items; batching is its own affair."""
+
+    async def embed(self, items: Sequence[Item], deadline: float) -> list[Vector | ItemFailure]:
+        """One float32[d] or failure per item, in order.
+
+        `deadline` is a `time.monotonic()` instant. Raises EngineUnavailable when the engine is down,
+        overloaded, or cannot finish in time; then nothing was computed that need be paid for.
+        """
+        ...
+
+    def state(self) -> EngineState:
+        """A snapshot, cheap enough for every request."""
+        ...
+
+
+class EngineUnavailable(Exception):
+    """The engine cannot answer now; the same request may be sent again later."""
+
+    def __init__(self, reason: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
+
+
+__all__ = [
+    "Engine",
+    "EngineState",
+    "EngineUnavailable",
+    "Item",
+    "ItemFailure",
+    "Model",
+    "ModelInfo",
+    "Pixels",
+    "Tokens",
+]
