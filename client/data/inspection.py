@@ -1,0 +1,49 @@
+"""Whether a file is an image that a teacher can be asked about, found out before it is sent."""
+
+import io
+import warnings
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from client.data.manifest import Inspection
+from shared.digests import digest_image
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+MAX_PIXELS = 89_478_485
+"""Pillow's own bound against decompression bombs."""
+
+__all__ = ["FORMATS", "MAX_PIXELS", "SUFFIXES", "inspect_file"]
+
+
+def inspect_file(path: Path) -> Inspection:
+    """The file's digest when it decodes as JPEG, PNG or WebP, else the reason in a few words."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return Inspection(None, f"cannot be read: {error.strerror or error}")
+    problem = _find_problem(data)
+    return Inspection(None, problem) if problem else Inspection(digest_image(data))
+
+
+def _find_problem(data: bytes) -> str | None:
+    if not data:
+        return "the file is empty"
+    with warnings.catch_warnings():
+        # Pillow warns about odd metadata; only pixels matter here.
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                width, height = image.size
+                if width * height > MAX_PIXELS:
+                    return f"{width} × {height} pixels are too many"
+                # A truncated JPEG shows only when decoded; at an eighth of the size that is quick.
+                image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
+                image.load()
+        except UnidentifiedImageError:
+            return "not a JPEG, PNG or WebP image"
+        except Exception as error:
+            # Decoders raise many types on hostile bytes; each means the same to the user.
+            return f"the image is damaged: {error}"
+    return None

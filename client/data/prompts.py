@@ -1,0 +1,66 @@
+"""The texts a class is asked about as: its name and synonyms in each prompt template."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from client.data.manifest import DataError
+
+SYNONYMS_FILE = "classes.json"
+
+__all__ = ["SYNONYMS_FILE", "build_prompts", "load_synonyms"]
+
+
+def build_prompts(
+    classes: Iterable[str],
+    *,
+    templates: Sequence[str],
+    synonyms: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, tuple[str, ...]]:
+    """Class → its distinct prompts, the class's own name first, `_` in names read as a space.
+
+    Raises DataError for a template without `{}`, where the name goes.
+    """
+    for template in templates:
+        if "{}" not in template:
+            raise DataError(
+                f"prompt template {template!r} has no {{}} for the class name: "
+                "write it like 'a photo of a {}'"
+            )
+    if not templates:
+        raise DataError("there is no prompt template: give one like 'a photo of a {}'")
+    words = {name: [name, *(synonyms or {}).get(name, ())] for name in classes}
+    return {
+        # A class name may itself hold braces, so this is no str.format.
+        name: tuple(
+            dict.fromkeys(
+                template.replace("{}", word.replace("_", " "))
+                for word in words[name]
+                for template in templates
+            )
+        )
+        for name in words
+    }
+
+
+def load_synonyms(root: Path) -> dict[str, tuple[str, ...]]:
+    """`DATA/classes.json` as class → words; empty without the file.
+
+    Raises DataError when it is not an object of lists of texts.
+    """
+    file = root / SYNONYMS_FILE
+    if not file.is_file():
+        return {}
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{file} is not JSON ({error}): correct it or remove it") from error
+    if not isinstance(document, dict) or not all(map(_is_words, document.values())):
+        raise DataError(
+            f'{file} is not an object like {{"truck": ["truck", "lorry"]}}: correct it or remove it'
+        )
+    return {name: tuple(words) for name, words in document.items()}
+
+
+def _is_words(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
