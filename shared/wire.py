@@ -42,7 +42,9 @@ class EmbeddingRequest(BaseModel):
 
     model: str
     """`id`, or `id@revision` to be refused (409) when the revision has changed."""
-    input: str | Annotated[list[str | TextItem | ImageItem], Field(min_length=1, max_length=MAX_ITEMS)]
+    input: (
+        str | Annotated[list[str | TextItem | ImageItem], Field(min_length=1, max_length=MAX_ITEMS)]
+    )
     encoding_format: EncodingFormat = "float"
     embed_dtype: EmbedDtype = "float32"
     """Applies to base64."""

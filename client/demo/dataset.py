@@ -42,7 +42,7 @@ def write_dataset(
     per_class: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> DemoData:
-    """Render the pictures to `out/<style>/<class>/<set>--<name>.png` with `manifest.jsonl` and `classes.json`.
+    """Render to `out/<style>/<class>/<set>--<name>.png`, with `manifest.jsonl` and `classes.json`.
 
     `classes` and `per_class` keep only the first so many, for a quick look. Pictures already there
     are kept, so a stopped run goes on where it ended. Raises ImportError without resvg-py.
@@ -127,7 +127,9 @@ def _draw_sheet(bands: dict[str, list[Icon]]) -> Image.Image:
         for place, icon in enumerate(icons):
             x, y = place % columns * cell, (row + place // columns) * cell
             sheet.paste(_thumbnail(icon), (x, y))
-            pen.text((x, y + THUMB), f"{icon.icon_set[:4]}:{icon.name[:9]}", fill="black", font_size=8)
+            pen.text(
+                (x, y + THUMB), f"{icon.icon_set[:4]}:{icon.name[:9]}", fill="black", font_size=8
+            )
         row += max(1, math.ceil(len(icons) / columns))
         pen.line([(0, row * cell - 2), (columns * cell, row * cell - 2)], fill="red")
     return sheet

@@ -48,7 +48,9 @@ class Pair:
     split: str
 
 
-def write_corpus(plan: Plan, modules: Path, out: Path, *, seed: int = 0, workers: int = 2) -> dict[str, int]:
+def write_corpus(
+    plan: Plan, modules: Path, out: Path, *, seed: int = 0, workers: int = 2
+) -> dict[str, int]:
     """Render the corpus to `out/images` and describe it in `out/pairs.jsonl`; returns the counts."""
     reserved = {**find_candidates(plan, modules, plan.classes)}
     validation = choose_validation(plan, modules)
@@ -63,11 +65,15 @@ def write_corpus(plan: Plan, modules: Path, out: Path, *, seed: int = 0, workers
     twins = find_twins(masks, forbidden)
     keywords = read_keywords(modules, plan)
     rng = random.Random(seed)  # noqa: S311
-    rows = [
-        _row(pair, keywords, rng) for pair, twin in zip(pairs, twins, strict=True) if not twin
-    ]
+    rows = [_row(pair, keywords, rng) for pair, twin in zip(pairs, twins, strict=True) if not twin]
     rows += [
-        {"image": _path(icon), "captions": [concept], "group": concept, "style": domain, "split": "concept"}
+        {
+            "image": _path(icon),
+            "captions": [concept],
+            "group": concept,
+            "style": domain,
+            "split": "concept",
+        }
         for (domain, concept), icons in validation.items()
         for icon in icons
     ]
@@ -83,7 +89,7 @@ def write_corpus(plan: Plan, modules: Path, out: Path, *, seed: int = 0, workers
 
 
 def choose_validation(plan: Plan, modules: Path) -> Selection:
-    """Pictures of concepts outside the classes, treated exactly as the client's: their sets, their styles."""
+    """Pictures of concepts outside the classes, kept from the teacher exactly as the client's are."""
     found = find_candidates(plan, modules, plan.other_classes)
     complete = [
         concept
@@ -96,7 +102,7 @@ def choose_validation(plan: Plan, modules: Path) -> Selection:
 
 
 def admit_icons(plan: Plan, modules: Path, validation: Selection, seed: int) -> Iterator[Pair]:
-    """Every icon the teacher may see: none of a reserved set whose name touches a client or validation word."""
+    """Every icon the teacher may see: none of a reserved set whose name has a client or validation word."""
     naming, rng = Naming(plan), random.Random(seed)  # noqa: S311
     barred = {**plan.classes, **{c: plan.other_classes[c] for _, c in validation}}
     for package in plan.packages:
@@ -109,7 +115,9 @@ def admit_icons(plan: Plan, modules: Path, validation: Selection, seed: int) -> 
                 yield Pair(icon, style, clean, split)
 
 
-def find_twins(masks: np.ndarray[Any, Any], forbidden: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def find_twins(
+    masks: np.ndarray[Any, Any], forbidden: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any]:
     """bool[n]: whether each ink mask (float[n, p]) is a copy of any of `forbidden` (float[m, p])."""
     best = [
         (_standardise(chunk) @ _standardise(forbidden).T).max(axis=1)
@@ -127,14 +135,14 @@ def read_keywords(modules: Path, plan: Plan) -> dict[str, list[str]]:
 
 
 def write_captions(pair: Pair, keywords: dict[str, list[str]], rng: random.Random) -> list[str]:
-    """Twelve captions: a third the bare name, a third naming the style, a third plain; some with a keyword."""
+    """Twelve captions: a third the bare name, a third with its style, a third plain; some with a keyword."""
     name = pair.name.replace("-", " ")
     phrases = [f"a {rng.choice(STYLE_PHRASES[pair.style])} of a {name}" for _ in range(4)]
     phrases += [f"a {rng.choice(PICTURE_PHRASES)} of a {name}" for _ in range(4)]
     phrases += [name] * (CAPTIONS_PER_ICON - len(phrases))
     tags = keywords.get(pair.name, [])
     return [
-        f"{phrase} {rng.choice(tags)}" if tags and rng.random() < 0.2 else phrase  # noqa: PLR2004
+        f"{phrase} {rng.choice(tags)}" if tags and rng.random() < 0.2 else phrase
         for phrase in phrases
     ]
 
@@ -164,7 +172,9 @@ def _render(icon: Icon, out: Path | None) -> np.ndarray[Any, Any]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(png)
     with Image.open(io.BytesIO(png)) as image:
-        small = np.asarray(image.convert("RGB").resize((MASK_SIDE, MASK_SIDE), Image.Resampling.BOX))
+        small = np.asarray(
+            image.convert("RGB").resize((MASK_SIDE, MASK_SIDE), Image.Resampling.BOX)
+        )
     return (255 - small.min(axis=2)).astype(np.float32).ravel()
 
 

@@ -80,7 +80,9 @@ def read_corpus(root: Path, split: str, model: dict[str, Any] = MODEL) -> Corpus
     if not rows:
         raise ValueError(f"{root / 'pairs.jsonl'} holds no pair of split {split!r}")
     side = int(model["vision_cfg"]["image_size"])
-    pixels = _read_pixels(root, [row["image"] for row in rows], root / f"pixels-{split}-{side}.npy", side)
+    pixels = _read_pixels(
+        root, [row["image"] for row in rows], root / f"pixels-{split}-{side}.npy", side
+    )
     index = {text: i for i, text in enumerate(sorted({t for row in rows for t in row["captions"]}))}
     names = {name: i for i, name in enumerate(sorted({_group(row) for row in rows}))}
     tokenizer = open_clip.SimpleTokenizer(context_length=int(model["text_cfg"]["context_length"]))
@@ -116,7 +118,15 @@ def train_teacher(
         if step % 20 == 0 or step == config.steps - 1:
             scale = float(clip.logit_scale.detach().exp())
             seconds = time.monotonic() - began
-            report({"step": step, "loss": loss, "scale": scale, "seconds": seconds})
+            report(
+                {
+                    "step": step,
+                    "done": step + 1 - start,
+                    "loss": loss,
+                    "scale": scale,
+                    "seconds": seconds,
+                }
+            )
         if (step + 1) % save_every == 0 or step == config.steps - 1:
             _save_state(out / "state.pt", clip, optimizer, step + 1)
     return save_checkpoint(clip, corpus.tokens, out / "open_clip", asdict(config))
@@ -141,7 +151,7 @@ def contrast(image: Tensor, text: Tensor, scale: Tensor, groups: Tensor) -> Tens
 
 
 def augment(pixels: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """uint8[n, 3, s, s] → f32[n, 3, side, side] in [-1, 1]: scaled, turned, shifted, flipped, at times grey."""
+    """uint8[n, 3, s, s] → f32[n, 3, side, side] in [-1, 1]: scaled, turned, shifted, flipped or greyed."""
     n = len(pixels)
     scale, turn, dx, dy, flip, grey = torch.rand(6, n, generator=generator)
     zoom = 1 / (0.8 + 0.45 * scale)
@@ -149,14 +159,18 @@ def augment(pixels: Tensor, side: int, generator: torch.Generator) -> Tensor:
     mirror = torch.where(flip < 0.5, -1.0, 1.0)
     cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
     rows = [cos * mirror, -sin, (dx - 0.5) * 0.28, sin * mirror, cos, (dy - 0.5) * 0.28]
-    grid = F.affine_grid(torch.stack(rows, 1).view(n, 2, 3), [n, 3, side, side], align_corners=False)
+    grid = F.affine_grid(
+        torch.stack(rows, 1).view(n, 2, 3), [n, 3, side, side], align_corners=False
+    )
     ink = 1 - pixels.float() / 255  # white becomes zero, the value that grid_sample pads with
     moved = 1 - F.grid_sample(ink, grid, align_corners=False)
     moved = torch.where((grey < 0.1)[:, None, None, None], moved.mean(1, keepdim=True), moved)
     return moved * 2 - 1
 
 
-def save_checkpoint(clip: torch.nn.Module, tokens: Tensor, out: Path, training: dict[str, Any]) -> Path:
+def save_checkpoint(
+    clip: torch.nn.Module, tokens: Tensor, out: Path, training: dict[str, Any]
+) -> Path:
     """An open_clip `local-dir:` folder: fp16 safetensors with the rows of unused tokens zeroed."""
     weights = {name: tensor.detach().clone() for name, tensor in clip.state_dict().items()}
     unused = torch.ones(len(weights["token_embedding.weight"]), dtype=torch.bool)
@@ -197,8 +211,8 @@ def _train_step(
 
 
 def _make_optimizer(clip: torch.nn.Module, config: TeacherConfig) -> torch.optim.Optimizer:
-    matrices = [p for p in clip.parameters() if p.ndim >= 2]  # noqa: PLR2004  (vectors are not decayed)
-    vectors = [p for p in clip.parameters() if p.ndim < 2]  # noqa: PLR2004
+    matrices = [p for p in clip.parameters() if p.ndim >= 2]
+    vectors = [p for p in clip.parameters() if p.ndim < 2]
     groups = [
         {"params": matrices, "weight_decay": config.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
@@ -215,14 +229,18 @@ def _restore(path: Path, clip: torch.nn.Module, optimizer: torch.optim.Optimizer
     return int(state["step"])
 
 
-def _save_state(path: Path, clip: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+def _save_state(
+    path: Path, clip: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int
+) -> None:
     partial = path.with_suffix(".partial")
     state = {"clip": clip.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
     torch.save(state, partial)
     partial.replace(path)
 
 
-def _read_pixels(root: Path, images: list[str], cache: Path, side: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _read_pixels(
+    root: Path, images: list[str], cache: Path, side: int
+) -> np.ndarray[Any, np.dtype[np.uint8]]:
     if cache.is_file():
         stored = np.load(cache, mmap_mode="r")
         if len(stored) == len(images):

@@ -1,0 +1,46 @@
+# Every target sets itself up: on a fresh machine (Python 3.11, npm for the demo) `make demo` is enough.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO_OUT ?= demo-out
+STAMP := $(VENV)/.installed
+
+.PHONY: setup demo test check mutate soak bench bench-full clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/python -m client.demo.story --out $(DEMO_OUT)
+
+test: $(STAMP)
+	$(BIN)/coverage erase
+	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/python tests/coverage_floor.py
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_docs.py
+
+mutate: $(STAMP)
+	$(BIN)/python tests/mutation/run.py
+
+soak: $(STAMP)
+	$(BIN)/python -m pytest -m soak tests/e2e
+
+bench: $(STAMP)
+	$(BIN)/vl2v bench $(DEMO_OUT)/data --preset smoke --out $(DEMO_OUT)/bench
+
+bench-full: $(STAMP)
+	$(BIN)/vl2v bench $(DEMO_OUT)/data --seeds 1 --out $(DEMO_OUT)/bench
+
+clean:
+	rm -rf $(DEMO_OUT) .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,319 @@
+"""Any open_clip model as numpy in, unit vectors out: load, identify, preprocess, tokenise, encode.
+
+Heavy: imports torch. Both sides import it lazily, the vendor to sell a model's vectors, the client to
+use a teacher of its own.
+"""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import open_clip
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import Compose
+
+from shared.codecs import Vector
+from shared.wire import Preprocessing
+
+Precision = Literal["fp32", "bf16"]
+LOCAL_DIR = "local-dir:"
+DEFAULT_TEMPLATES = ("a photo of a {}.",)
+REVISION_CHARACTERS = 16
+
+_PROBES = ("a photo of a dog.", "Ünïcödé – 東京 🙂", "THE   end!!", "it's 3,14")
+"""Texts whose tokens tell two tokenizers apart that share a vocabulary."""
+
+__all__ = [
+    "LOCAL_DIR",
+    "ModelNotFound",
+    "OpenClip",
+    "Precision",
+    "TokenizedTexts",
+    "limit_threads",
+    "load_openclip",
+]
+
+
+class ModelNotFound(ValueError):
+    """No such model, or its files cannot be used; the message says what to type instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedTexts:
+    """Texts ready for the model."""
+
+    tokens: NDArray[np.int32]
+    """int32[n, context], padded."""
+    truncated: tuple[bool, ...]
+    """Whether a text was longer than the context and was cut."""
+    counts: tuple[int, ...]
+    """Tokens used of the context, start and end tokens included."""
+
+
+def limit_threads(count: int) -> None:
+    """Let torch use `count` threads for work started from the calling thread."""
+    # torch reads its process-wide setting once per thread, at first use, and would then undo ours.
+    torch.get_num_threads()
+    torch.set_num_threads(count)
+
+
+def load_openclip(spec: str, precision: Precision = "fp32") -> "OpenClip":
+    """The model named `architecture/pretrained-tag` or `local-dir:PATH`, on the CPU, ready to encode.
+
+    Weights other than safetensors are read with torch's `weights_only=True`. Raises ModelNotFound.
+    """
+    name, tag = _resolve(spec)
+    try:
+        model = open_clip.create_model(name, tag, require_pretrained=True, weights_only=True)
+        tokenizer = open_clip.get_tokenizer(name)
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelNotFound(f"the model {spec!r} cannot be loaded: {reason}") from error
+    if precision == "bf16":
+        model = model.to(torch.bfloat16)
+    return OpenClip(model.eval().requires_grad_(False), tokenizer, _read_config(name), precision)
+
+
+class OpenClip:
+    """One loaded model. Encoding is for one thread at a time; preprocessing and tokens for any."""
+
+    def __init__(
+        self, model: torch.nn.Module, tokenizer: Any, config: dict[str, Any], precision: Precision
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.config = config
+        self.precision = precision
+        cfg = open_clip.get_model_preprocess_cfg(model)
+        self._size = _square(cfg["size"])
+        self._mode = str(cfg["resize_mode"])
+        self._interpolation = "bilinear" if cfg["interpolation"] == "bilinear" else "bicubic"
+        self.preprocessing = Preprocessing(
+            image_size=self._size,
+            resize_mode=self._mode,
+            interpolation=self._interpolation,
+            mean=_three(cfg["mean"]),
+            std=_three(cfg["std"]),
+        )
+        transform = image_transform_v2(PreprocessCfg(**cfg), is_train=False)
+        # The last two steps, to float and normalise, are part of `encode_images`.
+        self._reference = Compose(transform.transforms[:-2])
+        self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        mean, std = torch.tensor(self.preprocessing.mean), torch.tensor(self.preprocessing.std)
+        self._gain = (1 / (255 * std)).view(1, 3, 1, 1)
+        self._offset = (-mean / std).view(1, 3, 1, 1)
+
+    @cached_property
+    def context_length(self) -> int:
+        """Tokens a text may use, start and end included."""
+        return int(self.tokenizer.context_length)
+
+    @cached_property
+    def dimension(self) -> int:
+        """Length of every vector."""
+        return int(self.encode_texts(self.tokenize(["a"]).tokens).shape[1])
+
+    @cached_property
+    def logit_scale(self) -> float:
+        """exp of the learned scale."""
+        return float(self.model.logit_scale.detach().float().exp().mean())  # type: ignore[operator]
+
+    @cached_property
+    def prompt_templates(self) -> tuple[str, ...]:
+        """Prompts the model's folder recommends (`prompt_templates` in its config), or the usual one."""
+        return tuple(self.config.get("prompt_templates") or DEFAULT_TEMPLATES)
+
+    @cached_property
+    def revision(self) -> str:
+        """16 hexadecimal digits that change with anything that can change a vector."""
+        digest = hashlib.sha256()
+        for part in (
+            _hash_weights(self.model),
+            _hash_json(self.config.get("model_cfg", {})),
+            _hash_tokenizer(self.tokenizer),
+            _hash_json(self.preprocessing.model_dump()),
+            _hash_json(self.precision),
+        ):
+            digest.update(part)
+        return digest.hexdigest()[:REVISION_CHARACTERS]
+
+    def preprocess(self, image: Image.Image) -> NDArray[np.uint8]:
+        """uint8[size, size, 3]: at most one level from open_clip's own transform before it normalises.
+
+        `image` may have any mode; only RGB and grey ones take the fast road. Any thread may call.
+        """
+        if image.mode not in ("RGB", "L") or self._mode not in ("shortest", "squash"):
+            return self._preprocess_exactly(image)
+        pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None]
+        width, height = image.size
+        target = self._target(height, width)
+        if target != (height, width):
+            pixels = F.interpolate(pixels, target, mode=self._interpolation, antialias=True)
+        top, left = round((target[0] - self._size) / 2), round((target[1] - self._size) / 2)
+        cropped = pixels[0, :, top : top + self._size, left : left + self._size]
+        return cropped.permute(1, 2, 0).contiguous().numpy()
+
+    def tokenize(self, texts: Sequence[str]) -> TokenizedTexts:
+        """Tokens of each text; one longer than the context is cut and flagged, as open_clip cuts it."""
+        if (
+            isinstance(self.tokenizer, open_clip.SimpleTokenizer)
+            and not self.tokenizer.reduction_fn
+        ):
+            return self._tokenize_once(list(texts))
+        tokens = self.tokenizer(list(texts))
+        # A text that fits reads the same with one more place; one that is cut loses its end token.
+        wide = self.tokenizer(list(texts), context_length=self.context_length + 1)
+        cut = (tokens != wide[:, : self.context_length]).any(dim=1)
+        counts = (tokens != wide[:, -1:]).sum(dim=1)
+        return TokenizedTexts(_int32(tokens), tuple(cut.tolist()), tuple(counts.tolist()))
+
+    @torch.inference_mode()
+    def encode_images(self, pixels: NDArray[np.uint8]) -> Vector:
+        """float32[n, d] unit vectors of uint8[n, size, size, 3]; normalisation happens here."""
+        batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        scaled = torch.addcmul(self._offset, batch, self._gain).to(self._dtype)
+        return _unit(self.model.encode_image(scaled))  # type: ignore[operator]
+
+    @torch.inference_mode()
+    def encode_texts(self, tokens: NDArray[np.int32]) -> Vector:
+        """float32[n, d] unit vectors of int32[n, context].
+
+        Under a causal mask what follows the end token cannot matter, so the batch is cut after its
+        last end token; models without one are given every position.
+        """
+        batch = torch.from_numpy(tokens).long()
+        if not self._causal:
+            return _unit(self.model.encode_text(batch))  # type: ignore[operator]
+        length = int(batch.ne(0).nonzero()[:, 1].max()) + 1
+        return _unit(self._encode_causal(batch[:, :length]))
+
+    @cached_property
+    def _causal(self) -> bool:
+        """Whether the text tower is open_clip's own causal one, pooled at the end token."""
+        return (
+            type(self.model) is open_clip.CLIP
+            and isinstance(self.tokenizer, open_clip.SimpleTokenizer)
+            and self.model.attn_mask is not None
+            and self.model.text_pool_type == "argmax"
+        )
+
+    def _encode_causal(self, tokens: Tensor) -> Tensor:
+        tower: Any = self.model
+        length = tokens.shape[1]
+        dtype = tower.transformer.get_cast_dtype()
+        x = tower.token_embedding(tokens).to(dtype) + tower.positional_embedding[:length].to(dtype)
+        x = tower.ln_final(tower.transformer(x, attn_mask=tower.attn_mask[:length, :length]))
+        pooled = x[torch.arange(len(x)), tokens.argmax(dim=-1)]
+        projection = tower.text_projection
+        if isinstance(projection, torch.nn.Linear):
+            pooled = projection(pooled)
+        elif projection is not None:
+            pooled = pooled @ projection
+        return cast("Tensor", pooled)
+
+    def _tokenize_once(self, texts: list[str]) -> TokenizedTexts:
+        context = self.context_length
+        wide = self.tokenizer(texts, context_length=context + 1)
+        # The end token has the highest number of all; it is missing only where more was cut off.
+        cut = wide[:, context].ne(0)
+        wide[cut, context - 1] = self.tokenizer.eot_token_id
+        tokens = wide[:, :context]
+        # Padding is zero, and so is the token of "!", but never after the end token.
+        places = torch.arange(1, context + 1)
+        counts = (tokens.ne(0) * places).amax(dim=1)
+        return TokenizedTexts(_int32(tokens), tuple(cut.tolist()), tuple(counts.tolist()))
+
+    def _preprocess_exactly(self, image: Image.Image) -> NDArray[np.uint8]:
+        plain = image.copy()
+        # Pillow drops it on the way to RGB in any case, with a warning when it is a palette's.
+        plain.info.pop("transparency", None)
+        return np.array(self._reference(plain).convert("RGB"))
+
+    def _target(self, height: int, width: int) -> tuple[int, int]:
+        """Size after the resize; the long side is cut down, not rounded, as torchvision does."""
+        if self._mode == "squash":
+            return self._size, self._size
+        if height <= width:
+            return self._size, int(self._size * width / height)
+        return int(self._size * height / width), self._size
+
+
+def _resolve(spec: str) -> tuple[str, str | None]:
+    """open_clip's model name and pretrained tag. Raises ModelNotFound with close matches."""
+    if spec.startswith(LOCAL_DIR):
+        folder = Path(spec.removeprefix(LOCAL_DIR)).expanduser()
+        if not (folder / "open_clip_config.json").is_file():
+            raise ModelNotFound(f"{folder} is no model folder: it holds no open_clip_config.json")
+        return f"{LOCAL_DIR}{folder}", None
+    known = [f"{name}/{tag}" for name, tag in open_clip.list_pretrained()]
+    if spec in known:
+        name, tag = spec.split("/", 1)
+        return name, tag
+    lower = {name.lower(): name for name in known}
+    close = [
+        lower[match] for match in difflib.get_close_matches(spec.lower(), lower, n=3, cutoff=0.4)
+    ]
+    hint = (
+        f"did you mean {', '.join(close)}?"
+        if close
+        else f"write ARCHITECTURE/TAG or {LOCAL_DIR}PATH"
+    )
+    raise ModelNotFound(f"no open_clip model is called {spec!r}: {hint}")
+
+
+def _read_config(name: str) -> dict[str, Any]:
+    if name.startswith(LOCAL_DIR):
+        path = Path(name.removeprefix(LOCAL_DIR)) / "open_clip_config.json"
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return document
+    return {"model_cfg": open_clip.get_model_config(name)}
+
+
+def _hash_weights(model: torch.nn.Module) -> bytes:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.digest()
+
+
+def _hash_tokenizer(tokenizer: Any) -> bytes:
+    inner = getattr(tokenizer, "tokenizer", None)
+    vocabulary = getattr(tokenizer, "encoder", None) or (inner.get_vocab() if inner else {})
+    probes = tokenizer(list(_PROBES)).tolist()
+    return _hash_json([type(tokenizer).__name__, sorted(vocabulary.items()), probes])
+
+
+def _hash_json(value: object) -> bytes:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()
+
+
+def _unit(features: Tensor) -> Vector:
+    return F.normalize(features.float(), dim=-1).numpy()
+
+
+def _int32(tokens: Tensor) -> NDArray[np.int32]:
+    return tokens.to(torch.int32).contiguous().numpy()
+
+
+def _square(size: int | Sequence[int]) -> int:
+    sides = {size} if isinstance(size, int) else set(size)
+    if len(sides) != 1:
+        raise ModelNotFound(f"only models of square images are served, not {size}")
+    return int(sides.pop())
+
+
+def _three(values: Any) -> tuple[float, float, float]:
+    r, g, b = values if isinstance(values, (list, tuple)) else (values,) * 3
+    return float(r), float(g), float(b)
