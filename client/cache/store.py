@@ -1,0 +1,227 @@
+"""Bought vectors by content: what is here is never bought again."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+
+from client.cache.database import BUSY_SECONDS, Database, open_database
+from client.cache.digests import CHUNK, FileDigests
+from client.cache.tables import embedding, model_document
+from client.cache.upserts import insert_missing
+from client.errors import ClientError
+from shared.codecs import Vector
+from shared.wire import Modality, ModelDocument
+
+Purpose = Literal["training", "evaluation"]
+"""What a vector was bought for. Training never reads what was bought to evaluate the teacher."""
+FILE_VIEW = "file"
+"""The input exactly as it is; the view names any other way of showing it to the teacher."""
+_STORED = np.dtype("<f2")
+
+__all__ = ["FILE_VIEW", "EmbeddingStore", "ModelNotCached", "Purpose"]
+
+
+class ModelNotCached(ClientError):
+    """Nothing of this model was bought yet."""
+
+
+class EmbeddingStore:
+    """Vectors and model documents in one database; safe to use from several threads."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @classmethod
+    def open(cls, url_or_path: str | Path, *, busy_seconds: float = BUSY_SECONDS) -> Self:
+        """The store at a path or SQLAlchemy URL, created and migrated. Raises CacheError."""
+        return cls(open_database(url_or_path, busy_seconds=busy_seconds))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.database.close()
+
+    @property
+    def digests(self) -> FileDigests:
+        """The memo of file digests that `scan_folders` takes."""
+        return FileDigests(self.database)
+
+    def get_many(
+        self,
+        revision: str,
+        modality: Modality,
+        digests: Sequence[bytes],
+        *,
+        purpose: Purpose = "training",
+        view: str = FILE_VIEW,
+    ) -> dict[bytes, Vector]:
+        """Digest → float32[d], unit length to float16's precision, of those that are here.
+
+        With purpose `training` only what was bought for training; with `evaluation` everything.
+        """
+        where = _rows_for(revision, modality, purpose, view)
+        found: dict[bytes, Vector] = {}
+        with self.database.read() as connection:
+            for part in _parts(digests):
+                rows = connection.execute(
+                    select(embedding.c.digest, embedding.c.vector).where(
+                        where, embedding.c.digest.in_(part)
+                    )
+                )
+                for digest, blob in rows:
+                    found[digest] = np.frombuffer(blob, dtype=_STORED).astype(np.float32)
+        return found
+
+    def held(
+        self,
+        revision: str,
+        modality: Modality,
+        digests: Sequence[bytes],
+        *,
+        purpose: Purpose = "evaluation",
+        view: str = FILE_VIEW,
+    ) -> set[bytes]:
+        """Which digests `get_many` would answer, without reading their vectors."""
+        where = _rows_for(revision, modality, purpose, view)
+        found: set[bytes] = set()
+        with self.database.read() as connection:
+            for part in _parts(digests):
+                found.update(
+                    connection.execute(
+                        select(embedding.c.digest).where(where, embedding.c.digest.in_(part))
+                    ).scalars()
+                )
+        return found
+
+    def put_many(
+        self,
+        revision: str,
+        modality: Modality,
+        vectors: Mapping[bytes, Vector],
+        *,
+        purpose: Purpose = "training",
+        view: str = FILE_VIEW,
+    ) -> None:
+        """Keep float32[d] unit vectors as float16; those already here stay as they are."""
+        rows = [
+            {
+                "revision": revision,
+                "modality": modality,
+                "digest": digest,
+                "view": view,
+                "purpose": purpose,
+                "vector": vector.astype(_STORED).tobytes(),
+            }
+            for digest, vector in vectors.items()
+        ]
+        with self.database.write() as connection:
+            insert_missing(connection, embedding, rows)
+            if purpose == "training":
+                _promote(connection, revision, modality, list(vectors), view)
+
+    def promote(
+        self,
+        revision: str,
+        modality: Modality,
+        digests: Sequence[bytes],
+        *,
+        view: str = FILE_VIEW,
+    ) -> int:
+        """Let training read these although they were bought for evaluation; how many changed.
+
+        A picture of today's target domain may belong to tomorrow's sources: it is not bought again.
+        """
+        with self.database.write() as connection:
+            return _promote(connection, revision, modality, digests, view)
+
+    def count(
+        self,
+        *,
+        revision: str | None = None,
+        modality: Modality | None = None,
+        purpose: Purpose | None = None,
+    ) -> int:
+        """How many vectors are here, of one revision, modality or purpose where given."""
+        given = {"revision": revision, "modality": modality, "purpose": purpose}
+        query = select(func.count()).select_from(embedding)
+        for name, value in given.items():
+            if value is not None:
+                query = query.where(embedding.c[name] == value)
+        with self.database.read() as connection:
+            return connection.execute(query).scalar_one()
+
+    def put_model(self, document: ModelDocument) -> None:
+        """Keep what the vendor publishes about a model, as the newest of its id."""
+        key: dict[str, Any] = {"model_id": document.id, "revision": document.revision}
+        fresh: dict[str, Any] = {
+            "document": document.model_dump_json(),
+            "saved_ns": time.time_ns(),
+        }
+        with self.database.write() as connection:
+            insert_missing(connection, model_document, [key | fresh])
+            connection.execute(
+                update(model_document)
+                .where(*(model_document.c[name] == value for name, value in key.items()))
+                .values(fresh)
+            )
+
+    def model(self, model_id: str) -> ModelDocument:
+        """The document under which `id`, or `id@revision`, was last bought.
+
+        Raises ModelNotCached when nothing of it was.
+        """
+        name, _, revision = model_id.partition("@")
+        query = select(model_document.c.document).where(model_document.c.model_id == name)
+        if revision:
+            query = query.where(model_document.c.revision == revision)
+        newest = query.order_by(model_document.c.saved_ns.desc(), model_document.c.id.desc())
+        with self.database.read() as connection:
+            document = connection.execute(newest.limit(1)).scalar()
+        if document is None:
+            raise ModelNotCached(
+                f"no vectors of model {model_id!r} were bought yet: "
+                f"type `vl2v fetch DATA --model {model_id} --budget 2.50`"
+            )
+        return ModelDocument.model_validate_json(document)
+
+
+def _rows_for(
+    revision: str, modality: Modality, purpose: Purpose, view: str
+) -> ColumnElement[bool]:
+    rows = and_(
+        embedding.c.revision == revision,
+        embedding.c.modality == modality,
+        embedding.c.view == view,
+    )
+    return and_(rows, embedding.c.purpose == purpose) if purpose == "training" else rows
+
+
+def _promote(
+    connection: Connection, revision: str, modality: Modality, digests: Sequence[bytes], view: str
+) -> int:
+    changed = 0
+    for part in _parts(digests):
+        changed += connection.execute(
+            update(embedding)
+            .where(
+                _rows_for(revision, modality, "evaluation", view),
+                embedding.c.purpose == "evaluation",
+                embedding.c.digest.in_(part),
+            )
+            .values(purpose="training")
+        ).rowcount
+    return changed
+
+
+def _parts(digests: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(digests), CHUNK):
+        yield digests[start : start + CHUNK]
