@@ -77,8 +77,8 @@ def load_openclip(spec: str, precision: Precision = "fp32") -> "OpenClip":
     try:
         model = open_clip.create_model(name, tag, require_pretrained=True, weights_only=True)
         tokenizer = open_clip.get_tokenizer(name)
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except Exception as error:  # whatever a damaged file makes torch or safetensors raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelNotFound(f"the model {spec!r} cannot be loaded: {reason}") from error
     if precision == "bf16":
         model = model.to(torch.bfloat16)
@@ -158,8 +158,10 @@ class OpenClip:
         pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None]
         width, height = image.size
         target = self._target(height, width)
-        if target != (height, width):
-            pixels = F.interpolate(pixels, target, mode=self._interpolation, antialias=True)
+        # Each pass clips to 0..255, so their order shows: Pillow starts with the height of tall images.
+        for size in [(target[0], width)] * (height > 2 * width) + [target]:
+            if size != pixels.shape[2:]:
+                pixels = F.interpolate(pixels, size, mode=self._interpolation, antialias=True)
         top, left = round((target[0] - self._size) / 2), round((target[1] - self._size) / 2)
         cropped = pixels[0, :, top : top + self._size, left : left + self._size]
         return cropped.permute(1, 2, 0).contiguous().numpy()
