@@ -5,10 +5,8 @@ use a teacher of its own.
 """
 
 import difflib
-import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -24,12 +22,13 @@ from torch import Tensor
 from torchvision.transforms import Compose
 
 from shared.codecs import Vector
+from shared.revision import hash_json, hash_weights, join_hashes
+from shared.tokens import TokenizedTexts
 from shared.wire import Preprocessing
 
 Precision = Literal["fp32", "bf16"]
 LOCAL_DIR = "local-dir:"
 DEFAULT_TEMPLATES = ("a photo of a {}.",)
-REVISION_CHARACTERS = 16
 
 _PROBES = ("a photo of a dog.", "Ünïcödé – 東京 🙂", "THE   end!!", "it's 3,14")
 """Texts whose tokens tell two tokenizers apart that share a vocabulary."""
@@ -47,18 +46,6 @@ __all__ = [
 
 class ModelNotFound(ValueError):
     """No such model, or its files cannot be used; the message says what to type instead."""
-
-
-@dataclass(frozen=True, slots=True)
-class TokenizedTexts:
-    """Texts ready for the model."""
-
-    tokens: NDArray[np.int32]
-    """int32[n, context], padded."""
-    truncated: tuple[bool, ...]
-    """Whether a text was longer than the context and was cut."""
-    counts: tuple[int, ...]
-    """Tokens used of the context, start and end tokens included."""
 
 
 def limit_threads(count: int) -> None:
@@ -137,16 +124,13 @@ class OpenClip:
     @cached_property
     def revision(self) -> str:
         """16 hexadecimal digits that change with anything that can change a vector."""
-        digest = hashlib.sha256()
-        for part in (
-            _hash_weights(self.model),
-            _hash_json(self.config.get("model_cfg", {})),
+        return join_hashes(
+            hash_weights((name, *_raw(tensor)) for name, tensor in self.model.state_dict().items()),
+            hash_json(self.config.get("model_cfg", {})),
             _hash_tokenizer(self.tokenizer),
-            _hash_json(self.preprocessing.model_dump()),
-            _hash_json(self.precision),
-        ):
-            digest.update(part)
-        return digest.hexdigest()[:REVISION_CHARACTERS]
+            hash_json(self.preprocessing.model_dump()),
+            hash_json(self.precision),
+        )
 
     def preprocess(self, image: Image.Image) -> NDArray[np.uint8]:
         """uint8[size, size, 3]: at most one level from open_clip's own transform before it normalises.
@@ -282,23 +266,16 @@ def _read_config(name: str) -> dict[str, Any]:
     return {"model_cfg": open_clip.get_model_config(name)}
 
 
-def _hash_weights(model: torch.nn.Module) -> bytes:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.detach().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.digest()
+def _raw(tensor: Tensor) -> tuple[str, memoryview]:
+    flat = tensor.detach().contiguous().flatten()
+    return f"{tensor.dtype} {tuple(tensor.shape)}", flat.view(torch.uint8).numpy().data
 
 
 def _hash_tokenizer(tokenizer: Any) -> bytes:
     inner = getattr(tokenizer, "tokenizer", None)
     vocabulary = getattr(tokenizer, "encoder", None) or (inner.get_vocab() if inner else {})
     probes = tokenizer(list(_PROBES)).tolist()
-    return _hash_json([type(tokenizer).__name__, sorted(vocabulary.items()), probes])
-
-
-def _hash_json(value: object) -> bytes:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()
+    return hash_json([type(tokenizer).__name__, sorted(vocabulary.items()), probes])
 
 
 def _unit(features: Tensor) -> Vector:

@@ -6,8 +6,10 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from shared.codecs import Vector
+from shared.tokens import TokenizedTexts
 from shared.wire import Preprocessing
 
 Pixels = NDArray[np.uint8]
@@ -64,6 +66,18 @@ class Model(Protocol):
         ...
 
 
+class Preparation(Protocol):
+    """From what a client sends to what a model reads; any thread may call."""
+
+    def preprocess(self, image: Image.Image) -> Pixels:
+        """uint8[size, size, 3] of a decoded image of any mode."""
+        ...
+
+    def tokenize(self, texts: Sequence[str]) -> TokenizedTexts:
+        """Tokens of each text, cut to the model's context."""
+        ...
+
+
 class Engine(Protocol):
     """Asynchronous embedding of single items; batching is its own affair."""
 
@@ -78,6 +92,20 @@ class Engine(Protocol):
     def state(self) -> EngineState:
         """A snapshot, cheap enough for every request."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A model on offer: what it publishes, how inputs are prepared for it, what computes."""
+
+    info: ModelInfo
+    preparation: Preparation
+    engine: Engine
+
+    @property
+    def name(self) -> str:
+        """`id@revision`, as answers name it."""
+        return f"{self.info.id}@{self.info.revision}"
 
 
 class EngineUnavailable(Exception):
@@ -97,5 +125,7 @@ __all__ = [
     "Model",
     "ModelInfo",
     "Pixels",
+    "Preparation",
+    "ServedModel",
     "Tokens",
 ]

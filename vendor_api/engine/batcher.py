@@ -1,0 +1,223 @@
+"""A local engine: one thread that pulls batches from two lanes and feeds a model.
+
+Pull-based and greedy: the moment the model is free it takes what waits, up to a bound of estimated
+work; there is no timer. Texts never wait behind a queue of images, nor the reverse.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.codecs import Vector
+from vendor_api.engine.base import (
+    EngineState,
+    EngineUnavailable,
+    Item,
+    ItemFailure,
+    Model,
+)
+from vendor_api.engine.lanes import LANE_NAMES, Entry, Lane, LaneName, Ticket, lane_of, refuse_all
+
+__all__ = ["DEFAULT_LIMITS", "BatchReport", "Batcher", "BatcherLimits"]
+
+
+@dataclass(frozen=True, slots=True)
+class BatcherLimits:
+    """How much may wait, and how much is computed at once."""
+
+    max_images: int = 16
+    """A batch; more buys nothing on a CPU and costs latency."""
+    max_texts: int = 64
+    max_batch_ms: float = 1000.0
+    """Estimated work of a batch."""
+    max_queued_ms: float = 10_000.0
+    """Estimated work that may wait; beyond it callers are turned away at once."""
+    stall_s: float = 60.0
+    """A batch that takes longer than this means a hung device: the engine is then not alive."""
+
+
+DEFAULT_LIMITS = BatcherLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """What one batch was, for metrics."""
+
+    lane: LaneName
+    items: int
+    seconds: float
+    failed: int
+
+
+class Batcher:
+    """`Engine` over a `Model`, which only the batcher's own thread calls."""
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        limits: BatcherLimits = DEFAULT_LIMITS,
+        prepare_thread: Callable[[], None] = lambda: None,
+        observe: Callable[[BatchReport], None] = lambda report: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._model = model
+        self._limits = limits
+        self._prepare_thread = prepare_thread
+        self._observe = observe
+        self._clock = clock
+        self._lanes: dict[LaneName, Lane] = {
+            "text": Lane("text", item_ms=5.0, max_items=limits.max_texts),
+            "image": Lane("image", item_ms=20.0, max_items=limits.max_images),
+        }
+        self._turn: LaneName = "text"
+        self._wakeup = threading.Condition()
+        self._closing = False
+        self._death: str | None = None
+        self._batch_since: float | None = None
+        self._batch_ms = 0.0
+        self._thread = threading.Thread(
+            target=self._work, name=f"engine-{model.info.id}", daemon=True
+        )
+        self._thread.start()
+
+    async def embed(self, items: Sequence[Item], deadline: float) -> list[Vector | ItemFailure]:
+        """See `Engine.embed`.
+
+        When the caller is cancelled before any of its items was begun, they are skipped; later, they
+        are finished and returned, because work that was begun is work that is paid for.
+        """
+        if not items:
+            return []
+        ticket = self._enqueue(items, deadline)
+        try:
+            async with asyncio.timeout_at(
+                asyncio.get_running_loop().time() + deadline - self._clock()
+            ):
+                return await asyncio.shield(ticket.future)
+        except TimeoutError:
+            ticket.withdraw()
+            raise EngineUnavailable("the engine did not finish in time") from None
+        except asyncio.CancelledError:
+            with self._wakeup:
+                if not ticket.started:
+                    ticket.withdraw()
+                    raise
+            return await ticket.future
+
+    def state(self) -> EngineState:
+        """See `Engine.state`."""
+        queued = sum(lane.queued_ms for lane in self._lanes.values()) + self._batch_ms
+        return EngineState(self._alive(), queued, self._model.info.revision)
+
+    def close(self, timeout_s: float | None = None) -> None:
+        """Finish what waits, then stop the thread."""
+        with self._wakeup:
+            self._closing = True
+            self._wakeup.notify()
+        self._thread.join(timeout_s)
+
+    def _alive(self) -> bool:
+        began = self._batch_since
+        stalled = began is not None and self._clock() - began > self._limits.stall_s
+        return self._thread.is_alive() and self._death is None and not stalled
+
+    def _enqueue(self, items: Sequence[Item], deadline: float) -> Ticket:
+        loop = asyncio.get_running_loop()
+        ticket = Ticket(deadline, loop, loop.create_future(), [None] * len(items), len(items))
+        with self._wakeup:
+            self._admit(items, deadline)
+            for index, item in enumerate(items):
+                self._lanes[lane_of(item)].entries.append(Entry(ticket, index, item))
+            self._wakeup.notify()
+        return ticket
+
+    def _admit(self, items: Sequence[Item], deadline: float) -> None:
+        state = self.state()
+        if not state.alive:
+            raise EngineUnavailable(
+                f"the engine has stopped: {self._death or 'a batch hangs'}", 5.0
+            )
+        if self._closing:
+            raise EngineUnavailable("the engine is being shut down", 5.0)
+        work_ms = sum(self._lanes[lane_of(item)].item_ms for item in items)
+        left_ms = (deadline - self._clock()) * 1000
+        # An idle engine takes any request: its estimates may be wrong, and only work corrects them.
+        if state.queued_ms > 0 and state.queued_ms + work_ms > min(
+            self._limits.max_queued_ms, left_ms
+        ):
+            raise EngineUnavailable(
+                "the engine has too much to do", max(state.queued_ms / 1000, 0.1)
+            )
+
+    def _work(self) -> None:
+        batch: list[Entry] = []
+        try:
+            self._prepare_thread()
+            while batch := self._next_batch():
+                self._run(batch)
+        except BaseException as error:
+            # Whatever ends this thread must be seen by callers and by /readyz.
+            self._death = f"{type(error).__name__}: {error}"
+            self._refuse_waiting(batch)
+            if not isinstance(error, Exception | SystemExit):
+                raise
+
+    def _refuse_waiting(self, batch: list[Entry]) -> None:
+        with self._wakeup:
+            waiting = [entry for lane in self._lanes.values() for entry in lane.entries]
+            for lane in self._lanes.values():
+                lane.entries.clear()
+        refuse_all(
+            batch + waiting, EngineUnavailable(f"the engine has stopped: {self._death}", 5.0)
+        )
+
+    def _next_batch(self) -> list[Entry]:
+        """Block until something waits; empty only when closing and all is done."""
+        with self._wakeup:
+            while True:
+                for name in self._order():
+                    batch = self._lanes[name].take(self._limits.max_batch_ms, self._clock())
+                    if batch:
+                        self._turn = name
+                        self._batch_ms = len(batch) * self._lanes[name].item_ms
+                        self._batch_since = self._clock()
+                        return batch
+                self._batch_ms, self._batch_since = 0.0, None
+                if self._closing:
+                    return []
+                self._wakeup.wait()
+
+    def _order(self) -> tuple[LaneName, ...]:
+        """Lanes take turns while both have work."""
+        return LANE_NAMES if self._turn == "image" else LANE_NAMES[::-1]
+
+    def _run(self, batch: list[Entry]) -> None:
+        lane = lane_of(batch[0].item)
+        began = self._clock()
+        outcomes = self._encode([entry.item for entry in batch], lane)
+        seconds = self._clock() - began
+        self._lanes[lane].learn(len(batch), seconds)
+        for entry, outcome in zip(batch, outcomes, strict=True):
+            entry.ticket.resolve(entry.index, outcome)
+        failed = sum(isinstance(outcome, ItemFailure) for outcome in outcomes)
+        self._observe(BatchReport(lane, len(batch), seconds, failed))
+
+    def _encode(self, items: list[Item], lane: LaneName) -> list[Vector | ItemFailure]:
+        encode = self._model.encode_texts if lane == "text" else self._model.encode_images
+        try:
+            vectors = encode(np.stack(items))
+        except Exception as error:
+            if len(items) == 1:
+                return [ItemFailure(f"{type(error).__name__}: {error}")]
+            # One bad item must not harm its neighbours: let each stand alone.
+            return [outcome for item in items for outcome in self._encode([item], lane)]
+        finite = [bool(np.isfinite(vector).all()) for vector in vectors]
+        return [
+            vector if good else ItemFailure("the model's vector is not finite")
+            for vector, good in zip(vectors, finite, strict=True)
+        ]

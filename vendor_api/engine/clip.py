@@ -1,0 +1,64 @@
+"""An open_clip model as the vendor's `Model`, with what the API process needs beside the engine."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from shared.codecs import Vector
+from shared.openclip import LOCAL_DIR, OpenClip, Precision, load_openclip
+from shared.tokens import TokenizedTexts
+from vendor_api.engine.base import ModelInfo, Pixels
+
+__all__ = ["ClipModel"]
+
+
+class ClipModel:
+    """`Model` and `Preparation` over one open_clip model."""
+
+    def __init__(self, clip: OpenClip, info: ModelInfo) -> None:
+        self._clip = clip
+        self.info = info
+
+    @classmethod
+    def load(cls, model_id: str, spec: str, precision: Precision = "fp32") -> "ClipModel":
+        """Load `spec` to be sold as `model_id`. Raises `shared.openclip.ModelNotFound`."""
+        clip = load_openclip(spec, precision)
+        info = ModelInfo(
+            id=model_id,
+            revision=clip.revision,
+            dimension=clip.dimension,
+            context_length=clip.context_length,
+            precision=precision,
+            logit_scale=clip.logit_scale,
+            preprocessing=clip.preprocessing,
+            prompt_templates=clip.prompt_templates,
+            created=_created(spec),
+        )
+        return cls(clip, info)
+
+    def encode_images(self, pixels: NDArray[np.uint8]) -> Vector:
+        """See `Model`."""
+        return self._clip.encode_images(pixels)
+
+    def encode_texts(self, tokens: NDArray[np.int32]) -> Vector:
+        """See `Model`; the batch is cut after its longest text, which changes nothing but time."""
+        return self._clip.encode_texts(tokens)
+
+    def preprocess(self, image: Image.Image) -> Pixels:
+        """See `Preparation`."""
+        return self._clip.preprocess(image)
+
+    def tokenize(self, texts: Sequence[str]) -> TokenizedTexts:
+        """See `Preparation`."""
+        return self._clip.tokenize(texts)
+
+
+def _created(spec: str) -> int:
+    if spec.startswith(LOCAL_DIR):
+        config = Path(spec.removeprefix(LOCAL_DIR)).expanduser() / "open_clip_config.json"
+        return int(config.stat().st_mtime)
+    return int(time.time())

@@ -1,0 +1,116 @@
+"""The batcher's queue: two lanes of waiting items, each with its estimated work."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from shared.codecs import Vector
+from vendor_api.engine.base import EngineUnavailable, Item, ItemFailure
+
+LaneName = Literal["image", "text"]
+LANE_NAMES: tuple[LaneName, ...] = ("text", "image")
+Outcome = Vector | ItemFailure
+
+__all__ = ["LANE_NAMES", "Entry", "Lane", "LaneName", "Outcome", "Ticket", "lane_of", "refuse_all"]
+
+
+def lane_of(item: Item) -> LaneName:
+    """Pixels have three axes, tokens one."""
+    return "text" if item.ndim == 1 else "image"
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One caller's items: answered together, skipped when the caller is gone."""
+
+    deadline: float
+    loop: asyncio.AbstractEventLoop
+    future: "asyncio.Future[list[Outcome]]"
+    outcomes: list[Outcome | None]
+    missing: int
+    started: bool = False
+    withdrawn: bool = False
+
+    def withdraw(self) -> None:
+        """Note that nobody waits any more: what has not begun is skipped. From the caller's loop."""
+        self.withdrawn = True
+        self.future.cancel()
+
+    def resolve(self, index: int, outcome: Outcome) -> None:
+        """Note one item's outcome; the last one answers the caller. From the model's thread."""
+        self.outcomes[index] = outcome
+        self.missing -= 1
+        if self.missing == 0:
+            complete = [outcome for outcome in self.outcomes if outcome is not None]
+            self._call(lambda: self.future.set_result(complete))
+
+    def refuse(self, error: EngineUnavailable) -> None:
+        """Answer the caller with an error; its other items will be skipped."""
+        self.withdrawn = True
+        self._call(lambda: self.future.set_exception(error))
+
+    def _call(self, answer: Callable[[], None]) -> None:
+        def unless_cancelled() -> None:
+            if not self.future.done():
+                answer()
+
+        try:
+            self.loop.call_soon_threadsafe(unless_cancelled)
+        except RuntimeError:
+            # The caller's event loop has been closed: nobody is waiting any more.
+            self.withdrawn = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entry:
+    """One waiting item."""
+
+    ticket: Ticket
+    index: int
+    item: Item
+
+
+@dataclass(slots=True)
+class Lane:
+    """Items of one modality, first come first served, with a running estimate of their cost."""
+
+    name: LaneName
+    item_ms: float
+    """Estimated milliseconds an item takes; follows what batches take."""
+    max_items: int
+    entries: deque[Entry] = field(default_factory=deque)
+
+    @property
+    def queued_ms(self) -> float:
+        """Estimated work that waits in this lane."""
+        return len(self.entries) * self.item_ms
+
+    def take(self, max_ms: float, now: float) -> list[Entry]:
+        """The next batch: as many items of one shape as wait and fit; gone and late ones are dropped."""
+        room = max(1, min(self.max_items, int(max_ms / self.item_ms)))
+        batch: list[Entry] = []
+        while self.entries and len(batch) < room:
+            entry = self.entries[0]
+            if batch and entry.item.shape != batch[0].item.shape:
+                break
+            self.entries.popleft()
+            if entry.ticket.withdrawn:
+                continue
+            if entry.ticket.deadline <= now and not entry.ticket.started:
+                entry.ticket.refuse(EngineUnavailable("the request waited too long for the engine"))
+                continue
+            entry.ticket.started = True
+            batch.append(entry)
+        return batch
+
+    def learn(self, items: int, seconds: float) -> None:
+        """Move the estimate a fifth of the way to what a batch has just taken per item."""
+        self.item_ms += 0.2 * (max(seconds * 1000 / items, 0.01) - self.item_ms)
+
+
+def refuse_all(entries: Iterable[Entry], error: EngineUnavailable) -> None:
+    """Answer every caller of `entries` with the error."""
+    for ticket in {id(entry.ticket): entry.ticket for entry in entries}.values():
+        ticket.refuse(error)

@@ -1,0 +1,64 @@
+"""Models computed in this process."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from vendor_api.engine.base import ServedModel
+from vendor_api.engine.batcher import DEFAULT_LIMITS, Batcher, BatcherLimits, BatchReport
+from vendor_api.refusal import Refusal
+
+__all__ = ["ModelSpec", "load_served", "parse_models"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model to sell: the name it is sold under and where its weights are."""
+
+    id: str
+    spec: str
+    """`architecture/pretrained-tag` or `local-dir:PATH`."""
+
+
+def parse_models(texts: Sequence[str]) -> tuple[ModelSpec, ...]:
+    """`ID=SPEC` or `SPEC` each; a bare SPEC is its own id. Raises Refusal."""
+    models = tuple(_parse_model(text) for text in texts)
+    ids = [model.id for model in models]
+    if len(set(ids)) != len(ids):
+        raise Refusal(
+            "two models have the same id: give each --model its own, as in --model ID=SPEC"
+        )
+    return models
+
+
+def load_served(
+    model: ModelSpec,
+    *,
+    precision: str = "fp32",
+    threads: int | None = None,
+    limits: BatcherLimits = DEFAULT_LIMITS,
+    observe: Callable[[str, BatchReport], None] = lambda model_id, report: None,
+) -> ServedModel:
+    """Load a model and start its engine. Raises Refusal when it cannot be loaded."""
+    from shared.openclip import ModelNotFound, limit_threads
+    from vendor_api.engine.clip import ClipModel
+
+    try:
+        clip = ClipModel.load(model.id, model.spec, "bf16" if precision == "bf16" else "fp32")
+    except ModelNotFound as error:
+        raise Refusal(str(error)) from error
+    engine = Batcher(
+        clip,
+        limits=limits,
+        prepare_thread=lambda: limit_threads(threads) if threads else None,
+        observe=lambda report: observe(model.id, report),
+    )
+    return ServedModel(clip.info, clip, engine)
+
+
+def _parse_model(text: str) -> ModelSpec:
+    model_id, separator, spec = text.partition("=")
+    if not separator:
+        model_id, spec = text, text
+    if not model_id or not spec or "@" in model_id:
+        raise Refusal(f"{text!r} is not a model: write --model ID=SPEC, with no @ in ID")
+    return ModelSpec(model_id, spec)
