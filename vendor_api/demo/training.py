@@ -45,7 +45,7 @@ MAX_SCALE = math.log(100.0)
 class TeacherConfig:
     """Everything that decides the weights, with the defaults of the shipped checkpoint."""
 
-    steps: int = 1800
+    steps: int = 1400
     """Optimiser steps."""
     batch: int = 512
     """Pairs a step."""
@@ -115,20 +115,13 @@ def train_teacher(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, config)
         loss = _train_step(clip, optimizer, corpus, step, config)
+        if (step + 1) % save_every == 0 or step == config.steps - 1:
+            _save_state(out / "state.pt", clip, optimizer, step + 1)
         if step % 20 == 0 or step == config.steps - 1:
             scale = float(clip.logit_scale.detach().exp())
             seconds = time.monotonic() - began
-            report(
-                {
-                    "step": step,
-                    "done": step + 1 - start,
-                    "loss": loss,
-                    "scale": scale,
-                    "seconds": seconds,
-                }
-            )
-        if (step + 1) % save_every == 0 or step == config.steps - 1:
-            _save_state(out / "state.pt", clip, optimizer, step + 1)
+            done = step + 1 - start
+            report({"step": step, "done": done, "loss": loss, "scale": scale, "seconds": seconds})
     return save_checkpoint(clip, corpus.tokens, out / "open_clip", asdict(config))
 
 
