@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 
 Side = Literal["vendor", "client"]
 
-_COMMANDS: dict[Side, str] = {"vendor": "vl2v-vendor migrate", "client": "vl2v config migrate"}
+_COMMANDS: dict[Side, str] = {"vendor": "vl2v-vendor migrate", "client": "vl2v doctor"}
 _ADVISORY_LOCK = 0x766C3276
 """Any fixed number: two migrations of one PostgreSQL database wait for each other."""
 

@@ -118,6 +118,14 @@ class AccountFrozen(LedgerError):
     """The account is not active."""
 
 
+class UnknownAccount(LedgerError):
+    """There is no such account."""
+
+
+class ReferenceReused(LedgerError):
+    """The credit's reference belongs to a credit of another account or amount."""
+
+
 class LedgerUnavailable(LedgerError):
     """The database did not answer; the same request may be sent again."""
 
@@ -138,8 +146,8 @@ __all__ = [
     "NothingValid",
     "Price",
     "Receipt",
-    "ReplayLimit",
     "Replay",
+    "ReplayLimit",
     "RequestInFlight",
     "Reserve",
 ]

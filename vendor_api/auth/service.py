@@ -1,0 +1,115 @@
+"""From a bearer token to an account: checked without I/O where possible, remembered for seconds."""
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Self
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from vendor_api.auth.keys import KeyParts, hash_secret, parse_key
+from vendor_api.auth.repository import find_key, revoke_key
+from vendor_api.db import Database, open_database, read_clock
+from vendor_api.ledger.commands import LedgerUnavailable
+
+CACHE_SECONDS = 15.0
+"""A key revoked by another process still works for this long at most."""
+CACHE_LIMIT = 10_000
+
+__all__ = ["Authenticator", "InvalidKey", "Principal"]
+
+
+class InvalidKey(Exception):
+    """The bearer token is not a key of this vendor, or it was revoked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is asking."""
+
+    account_id: str
+    key_id: str
+    scopes: frozenset[str]
+
+
+class Authenticator:
+    """Knows keys by the HMAC of their secret; never keeps a secret in memory."""
+
+    def __init__(
+        self, database: Database, pepper: bytes, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._database = database
+        self._pepper = pepper
+        self._clock = clock
+        self._cache: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
+        self._revocations = 0
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="authenticator")
+
+    @classmethod
+    def open(
+        cls, database_url: str, pepper: bytes, *, clock: Callable[[], float] = time.monotonic
+    ) -> Self:
+        """An authenticator over the vendor's database. Raises what `open_database` raises."""
+        return cls(open_database(database_url, readers=2), pepper, clock=clock)
+
+    async def authenticate(self, bearer: str) -> Principal:
+        """Who the token belongs to. Raises InvalidKey, and LedgerUnavailable without a database."""
+        parts = parse_key(bearer)
+        if parts is None:
+            raise InvalidKey("the API key is malformed: copy the whole of it")
+        name = hashlib.sha256(bearer.encode()).digest()
+        remembered = self._cache.get(name)
+        if remembered is not None and self._clock() < remembered[0]:
+            return remembered[1]
+        revocations = self._revocations
+        principal = await self._look_up(parts)
+        if revocations == self._revocations:
+            self._remember(name, principal)
+        return principal
+
+    async def revoke(self, key_id: str) -> bool:
+        """End a key at once in this process; False when there was nothing to end."""
+
+        def work() -> bool:
+            return self._database.change(lambda c: revoke_key(c, read_clock(c), key_id))
+
+        revoked = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        self._revocations += 1  # a look-up under way may have read the key before this
+        for name in [n for n, (_, known) in self._cache.items() if known.key_id == key_id]:
+            del self._cache[name]
+        return revoked
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await asyncio.to_thread(self._threads.shutdown)
+        self._database.close()
+
+    async def _look_up(self, parts: KeyParts) -> Principal:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, self._check, parts)
+        except SQLAlchemyError as error:
+            raise LedgerUnavailable("the database did not answer") from error
+
+    def _check(self, parts: KeyParts) -> Principal:
+        with self._database.read() as connection:
+            key = find_key(connection, parts.key_id)
+        # An unknown id takes the same road as a wrong secret.
+        stored = key.secret_hmac if key is not None else bytes(32)
+        right = hmac.compare_digest(stored, hash_secret(self._pepper, parts.secret))
+        if key is None or not right:
+            raise InvalidKey("the API key is not known here")
+        if key.revoked_at is not None:
+            raise InvalidKey("the API key was revoked: ask for a new one")
+        return Principal(key.account_id, key.id, key.scopes)
+
+    def _remember(self, name: bytes, principal: Principal) -> None:
+        self._cache[name] = (self._clock() + CACHE_SECONDS, principal)
+        self._cache.move_to_end(name)
+        while len(self._cache) > CACHE_LIMIT:
+            self._cache.popitem(last=False)

@@ -1,0 +1,167 @@
+"""Connections that keep promises: every write is durable before it is acknowledged, on both engines."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from shared.migrating import PendingMigrations, pending
+from vendor_api.refusal import Refusal
+
+STATEMENT_TIMEOUT_S = 5
+LOCK_TIMEOUT_S = 2
+IDLE_TIMEOUT_S = 5
+AUDIT_TIMEOUT_S = 600
+ATTEMPTS = 5
+
+_RETRYABLE_STATES = {"40001", "40P01", "55P03"}
+"""Serialisation failure, deadlock, lock timeout: PostgreSQL rolled back, nothing happened."""
+
+T = TypeVar("T")
+
+__all__ = ["Database", "is_contention", "open_database", "parse_url", "sqlite_path"]
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """One database, opened twice: for writing, and for reading where a write is an error."""
+
+    url: URL
+    writing: Engine
+    reading: Engine
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that may write; committed at the end, rolled back on an exception."""
+        with self.writing.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one state and cannot write."""
+        with self.reading.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Like `read`, with the same state for every statement and minutes of time for each."""
+        with self.reading.connect() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execution_options(isolation_level="REPEATABLE READ")
+                connection.execute(text(f"SET LOCAL statement_timeout = '{AUDIT_TIMEOUT_S}s'"))
+            yield connection
+
+    def change(self, work: Callable[[Connection], T]) -> T:
+        """`work`'s result after its commit; tried again when PostgreSQL gave way to another writer."""
+        for attempt in range(ATTEMPTS):
+            try:
+                with self.write() as connection:
+                    return work(connection)
+            except DBAPIError as error:
+                if attempt == ATTEMPTS - 1 or not is_contention(error):
+                    raise
+                time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311
+        raise AssertionError("the last attempt returns or raises")
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self.writing.dispose()
+        self.reading.dispose()
+
+
+def open_database(
+    url: str, *, busy_timeout_s: float = 5.0, readers: int = 4, unchecked: bool = False
+) -> Database:
+    """The vendor's database at `url`.
+
+    Raises Refusal for an address that cannot be used and PendingMigrations when its schema is not
+    the one this version writes.
+    """
+    parsed = parse_url(url)
+    try:
+        if not unchecked and pending("vendor", url):
+            raise PendingMigrations("vendor")
+    except OperationalError as error:
+        raise Refusal(_explain_unreachable(parsed, error)) from error
+    writing = _create_engine(parsed, busy_timeout_s, begin="BEGIN IMMEDIATE")
+    reading = _create_engine(parsed, busy_timeout_s, begin="BEGIN", pool_size=readers)
+    return Database(parsed, writing, reading)
+
+
+def parse_url(url: str) -> URL:
+    """The database's address. Raises Refusal for one that the ledger cannot live at."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise Refusal(
+            f"{url!r} is not a database address: write it like sqlite:///./vendor.db"
+        ) from error
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise Refusal(f"{backend} is not supported: use sqlite:///PATH or postgresql://…")
+    if parsed.database in (None, "", ":memory:"):
+        raise Refusal(
+            "the ledger needs a SQLite file: write the address like sqlite:///./vendor.db"
+        )
+    return parsed
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The SQLite file that `url` names; None for PostgreSQL."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() != "sqlite" or parsed.database is None:
+        return None
+    return Path(parsed.database)
+
+
+def is_contention(error: DBAPIError) -> bool:
+    """Whether the transaction lost against another writer and may simply be run again."""
+    return getattr(error.orig, "sqlstate", None) in _RETRYABLE_STATES
+
+
+def _create_engine(url: URL, busy_timeout_s: float, *, begin: str, pool_size: int = 4) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        return _create_sqlite(url, busy_timeout_s, begin, pool_size)
+    settings = {
+        "statement_timeout": f"{STATEMENT_TIMEOUT_S}s",
+        "lock_timeout": f"{LOCK_TIMEOUT_S}s",
+        "idle_in_transaction_session_timeout": f"{IDLE_TIMEOUT_S}s",
+        "default_transaction_read_only": "on" if begin == "BEGIN" else "off",
+    }
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    arguments = {"options": options, "connect_timeout": STATEMENT_TIMEOUT_S}
+    return create_engine(url, connect_args=arguments, pool_pre_ping=True, pool_size=pool_size)
+
+
+def _create_sqlite(url: URL, busy_timeout_s: float, begin: str, pool_size: int) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": busy_timeout_s}, pool_size=pool_size)
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        # The driver's own BEGIN is deferred: a later write would fail at once on a busy file.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode=WAL")
+        # NORMAL may roll back an acknowledged charge after a power loss.
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute(f"PRAGMA query_only={'ON' if begin == 'BEGIN' else 'OFF'}")
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _explain_unreachable(url: URL, error: OperationalError) -> str:
+    shown = url.render_as_string(hide_password=True)
+    reason = str(error.orig).strip().splitlines()[0]
+    return f"the database {shown} does not answer ({reason}): start it or set VENDOR_DATABASE_URL"

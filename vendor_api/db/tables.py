@@ -1,0 +1,213 @@
+"""The vendor's tables. Money is `*_nanousd`, instants are microseconds by the database's clock.
+
+`migrations/vendor` creates them; a test holds the two against each other.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+INT64 = BigInteger().with_variant(Integer, "sqlite")
+MAX_CREDITED_NANOUSD = 2**62 - 1
+"""Sums of two such columns stay within an int64: about 4.6 billion dollars."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+account = Table(
+    "account",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("status", Text, nullable=False),
+    Column("created_at", INT64, nullable=False),
+    CheckConstraint("status IN ('active', 'frozen', 'closed')", name="status"),
+    sqlite_strict=True,
+)
+
+account_balance = Table(
+    "account_balance",
+    metadata,
+    Column("account_id", Text, ForeignKey("account.id"), primary_key=True),
+    Column("credited_nanousd", INT64, nullable=False),
+    Column("debited_nanousd", INT64, nullable=False),
+    Column("held_nanousd", INT64, nullable=False),
+    Column("credit_limit_nanousd", INT64, nullable=False),
+    CheckConstraint("held_nanousd >= 0", name="held"),
+    CheckConstraint("debited_nanousd >= 0", name="debited"),
+    CheckConstraint(f"credited_nanousd BETWEEN 0 AND {MAX_CREDITED_NANOUSD}", name="credited"),
+    CheckConstraint(
+        f"credit_limit_nanousd BETWEEN 0 AND {MAX_CREDITED_NANOUSD}", name="credit_limit"
+    ),
+    CheckConstraint(
+        "credited_nanousd + credit_limit_nanousd - debited_nanousd - held_nanousd >= 0",
+        name="available",
+    ),
+    sqlite_strict=True,
+)
+
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("account.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("secret_hmac", LargeBinary, nullable=False),
+    Column("created_at", INT64, nullable=False),
+    Column("revoked_at", INT64),
+    sqlite_strict=True,
+)
+
+price_version = Table(
+    "price_version",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("modality", Text, nullable=False),
+    Column("unit_nanousd", INT64, nullable=False),
+    Column("valid_from", INT64, nullable=False),
+    CheckConstraint("modality IN ('image', 'text')", name="modality"),
+    CheckConstraint("unit_nanousd >= 0", name="unit"),
+    Index("ix_price_version_model_modality", "model", "modality", "valid_from"),
+    sqlite_strict=True,
+)
+
+charge = Table(
+    "charge",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("account.id"), nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("epoch", INT64, nullable=False),
+    Column("image_price_id", Text, ForeignKey("price_version.id")),
+    Column("text_price_id", Text, ForeignKey("price_version.id")),
+    Column("images", INT64, nullable=False),
+    Column("images_free", INT64, nullable=False, server_default=text("0")),
+    Column("texts", INT64, nullable=False),
+    Column("texts_free", INT64, nullable=False, server_default=text("0")),
+    Column("reserved_nanousd", INT64, nullable=False),
+    Column("cost_nanousd", INT64, nullable=False, server_default=text("0")),
+    Column("created_at", INT64, nullable=False),
+    Column("expires_at", INT64, nullable=False),
+    Column("captured_at", INT64),
+    Column("replays", INT64, nullable=False, server_default=text("0")),
+    Column("replays_today", INT64, nullable=False, server_default=text("0")),
+    Column("replay_day", INT64),
+    CheckConstraint(
+        "state IN ('held', 'captured', 'released', 'released_final', 'expired')", name="state"
+    ),
+    CheckConstraint("cost_nanousd BETWEEN 0 AND reserved_nanousd", name="cost"),
+    CheckConstraint("(state = 'captured') = (captured_at IS NOT NULL)", name="captured"),
+    UniqueConstraint("account_id", "idempotency_key"),
+    sqlite_strict=True,
+)
+Index(
+    "ix_charge_overdue",
+    charge.c.expires_at,
+    sqlite_where=text("state = 'held'"),
+    postgresql_where=text("state = 'held'"),
+)
+Index("ix_charge_account_id_id", charge.c.account_id, charge.c.id)
+
+purchase = Table(
+    "purchase",
+    metadata,
+    Column("account_id", Text, ForeignKey("account.id"), nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("modality", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("charge_id", Text, ForeignKey("charge.id"), nullable=False),
+    Column("bought_at", INT64, nullable=False),
+    PrimaryKeyConstraint("account_id", "revision", "modality", "digest"),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+
+ledger_txn = Table(
+    "ledger_txn",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("ref", Text, nullable=False),
+    Column("account_id", Text, ForeignKey("account.id"), nullable=False, index=True),
+    Column("created_at", INT64, nullable=False),
+    CheckConstraint("kind IN ('credit', 'capture', 'refund', 'adjust')", name="kind"),
+    UniqueConstraint("kind", "ref"),
+    sqlite_strict=True,
+)
+
+ledger_entry = Table(
+    "ledger_entry",
+    metadata,
+    Column("txn_id", Text, ForeignKey("ledger_txn.id"), nullable=False),
+    Column("line", INT64, nullable=False),
+    Column("book", Text, nullable=False),
+    Column("amount_nanousd", INT64, nullable=False),
+    PrimaryKeyConstraint("txn_id", "line"),
+    sqlite_strict=True,
+)
+
+usage_rollup = Table(
+    "usage_rollup",
+    metadata,
+    Column("account_id", Text, ForeignKey("account.id"), nullable=False),
+    Column("hour", INT64, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("modality", Text, nullable=False),
+    Column("items", INT64, nullable=False),
+    Column("items_free", INT64, nullable=False),
+    Column("items_failed", INT64, nullable=False),
+    Column("cost_nanousd", INT64, nullable=False),
+    PrimaryKeyConstraint("account_id", "hour", "key_id", "model", "modality"),
+    sqlite_strict=True,
+)
+
+__all__ = [
+    "MAX_CREDITED_NANOUSD",
+    "account",
+    "account_balance",
+    "api_key",
+    "charge",
+    "ledger_entry",
+    "ledger_txn",
+    "meta",
+    "metadata",
+    "price_version",
+    "purchase",
+    "usage_rollup",
+]

@@ -1,0 +1,190 @@
+"""Claims an idempotency key and holds the money; gives it back when nothing came of it.
+
+held → captured | released | released_final | expired; released and expired keys may enter again
+under a higher epoch, which fences the worker that was late.
+"""
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from shared.money import MAX_NANOUSD
+from shared.wire import Modality
+from vendor_api.db.clock import DAY, SECOND
+from vendor_api.db.tables import account, charge
+from vendor_api.ledger import balance
+from vendor_api.ledger.commands import (
+    REPLAYS_PER_DAY,
+    AccountFrozen,
+    Hold,
+    HoldLost,
+    InsufficientCredit,
+    KeyReused,
+    NothingValid,
+    Replay,
+    ReplayLimit,
+    RequestInFlight,
+    Reserve,
+    UnknownAccount,
+)
+from vendor_api.ledger.ids import new_id
+
+__all__ = ["accounts_to_sweep", "expire", "insert", "release", "reserve", "validate"]
+
+
+def validate(command: Reserve) -> None:
+    """Raises ValueError for a command that no honest caller makes."""
+    if len({(line.modality, line.digest) for line in command.lines}) != len(command.lines):
+        raise ValueError("a request's lines must be distinct")
+    if len({line.price.id for line in command.lines}) != len({x.modality for x in command.lines}):
+        raise ValueError("a request has one price for each modality")
+
+
+def reserve(connection: Connection, now: int, command: Reserve) -> Hold | Replay:
+    """Hold the full price of every line, or recognise the request. Raises a LedgerError."""
+    _require_active(connection, command.account_id)
+    amount = sum(line.price.unit_nanousd for line in command.lines)
+    if amount > MAX_NANOUSD:
+        raise InsufficientCredit(amount, balance.read_available(connection, command.account_id))
+    charge_id, epoch = _claim(connection, now, command, amount), 1
+    if charge_id is None:
+        known = _find(connection, command)
+        if known.fingerprint != command.fingerprint:
+            raise KeyReused(command.idempotency_key)
+        if known.state == "captured":
+            return _replay(connection, now, known)
+        charge_id, epoch = _reenter(connection, now, command, amount, known)
+    available = balance.hold(connection, command.account_id, amount)
+    return Hold(charge_id, command.account_id, epoch, amount, available, command.lines)
+
+
+def release(connection: Connection, hold: Hold, *, final: bool) -> None:
+    """Give the held money back; `final` spends the key at amount zero. Raises HoldLost."""
+    state = "released_final" if final else "released"
+    statement = (
+        update(charge)
+        .where(charge.c.id == hold.charge_id, charge.c.state == "held")
+        .where(charge.c.epoch == hold.epoch)
+        .values(state=state)
+        .returning(charge.c.reserved_nanousd)
+    )
+    reserved = connection.execute(statement).scalar_one_or_none()
+    if reserved is None:
+        raise HoldLost(hold.charge_id)
+    balance.unhold(connection, hold.account_id, reserved)
+
+
+def accounts_to_sweep(connection: Connection, now: int | None) -> list[str]:
+    """Accounts with a hold that is past its time at `now`, or with any hold when `now` is None."""
+    query = select(charge.c.account_id).distinct().where(charge.c.state == "held")
+    if now is not None:
+        query = query.where(charge.c.expires_at <= now)
+    return list(connection.execute(query.order_by(charge.c.account_id)).scalars())
+
+
+def expire(connection: Connection, now: int, *, account_id: str, everything: bool = False) -> int:
+    """Expire one account's overdue holds, or all, and give their money back; returns how many."""
+    statement = (
+        update(charge)
+        .where(charge.c.account_id == account_id, charge.c.state == "held")
+        .values(state="expired")
+        .returning(charge.c.reserved_nanousd)
+    )
+    if not everything:
+        statement = statement.where(charge.c.expires_at <= now)
+    expired = connection.execute(statement).scalars().all()
+    balance.unhold(connection, account_id, sum(expired))
+    return len(expired)
+
+
+def insert(connection: Connection, table: Any) -> Any:
+    """The engine's own INSERT, which knows ON CONFLICT; the two take the same arguments."""
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    return dialect.insert(table)
+
+
+def _require_active(connection: Connection, account_id: str) -> None:
+    query = select(account.c.status).where(account.c.id == account_id)
+    status = connection.execute(query).scalar_one_or_none()
+    if status is None:
+        raise UnknownAccount(account_id)
+    if status != "active":
+        raise AccountFrozen(account_id)
+
+
+def _claim(connection: Connection, now: int, command: Reserve, amount: int) -> str | None:
+    statement = (
+        insert(connection, charge)
+        .values(
+            id=new_id("chg"),
+            account_id=command.account_id,
+            idempotency_key=command.idempotency_key,
+            fingerprint=command.fingerprint,
+            epoch=1,
+            created_at=now,
+            **_held(now, command, amount),
+        )
+        .on_conflict_do_nothing(index_elements=["account_id", "idempotency_key"])
+        .returning(charge.c.id)
+    )
+    claimed: str | None = connection.execute(statement).scalar_one_or_none()
+    return claimed
+
+
+def _held(now: int, command: Reserve, amount: int) -> dict[str, Any]:
+    prices = {line.modality: line.price.id for line in command.lines}
+    return {
+        "state": "held",
+        "key_id": command.key_id,
+        "request_id": command.request_id,
+        "model": command.model,
+        "revision": command.revision,
+        "image_price_id": prices.get("image"),
+        "text_price_id": prices.get("text"),
+        "images": _count(command, "image"),
+        "texts": _count(command, "text"),
+        "reserved_nanousd": amount,
+        "expires_at": now + command.hold_seconds * SECOND,
+    }
+
+
+def _count(command: Reserve, modality: Modality) -> int:
+    return sum(line.modality == modality for line in command.lines)
+
+
+def _find(connection: Connection, command: Reserve) -> Row[Any]:
+    query = select(charge).where(
+        charge.c.account_id == command.account_id,
+        charge.c.idempotency_key == command.idempotency_key,
+    )
+    return connection.execute(query).one()
+
+
+def _reenter(
+    connection: Connection, now: int, command: Reserve, amount: int, known: Row[Any]
+) -> tuple[str, int]:
+    if known.state == "released_final":
+        raise NothingValid(known.id)
+    if known.state == "held":
+        if known.expires_at > now:
+            raise RequestInFlight(known.id)
+        # Overdue, and the sweeper has not come by: its money goes back before it is held anew.
+        balance.unhold(connection, command.account_id, known.reserved_nanousd)
+    statement = update(charge).where(charge.c.id == known.id, charge.c.epoch == known.epoch)
+    connection.execute(statement.values(epoch=known.epoch + 1, **_held(now, command, amount)))
+    return known.id, known.epoch + 1
+
+
+def _replay(connection: Connection, now: int, known: Row[Any]) -> Replay:
+    today = now // DAY
+    count = known.replays_today if known.replay_day == today else 0
+    if count >= REPLAYS_PER_DAY:
+        raise ReplayLimit(known.id)
+    connection.execute(
+        update(charge)
+        .where(charge.c.id == known.id)
+        .values(replays=charge.c.replays + 1, replays_today=count + 1, replay_day=today)
+    )
+    available = balance.read_available(connection, known.account_id)
+    return Replay(known.id, known.account_id, available, known.cost_nanousd)

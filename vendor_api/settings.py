@@ -1,0 +1,47 @@
+"""The vendor's settings: `VENDOR_*` in the environment; a command's flags override them."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+DEFAULT_DATABASE_URL = "sqlite:///./vendor.db"
+
+__all__ = ["DEFAULT_DATABASE_URL", "VendorSettings"]
+
+
+class VendorSettings(BaseSettings):
+    """Everything that can be set about a vendor; made where it is needed, never at import time."""
+
+    model_config = SettingsConfigDict(env_prefix="VENDOR_", extra="ignore", frozen=True)
+
+    database_url: str = DEFAULT_DATABASE_URL
+    """Where the ledger lives: a SQLite file, or `postgresql+psycopg://…` in production."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Zero picks a free port."""
+    models: Annotated[tuple[str, ...], NoDecode] = ()
+    """Models on sale, comma-separated: `ID=SPEC` or `SPEC`, where SPEC is
+    `architecture/pretrained-tag` or `local-dir:PATH`."""
+    key_pepper_file: Path | None = None
+    """The secret that API keys are hashed with; beside the SQLite file when unset."""
+    redis_url: str | None = None
+    """Optional; no balance ever depends on it."""
+    threads: int | None = Field(default=None, ge=1)
+    """Threads a model computes with; the library's default when unset."""
+    decode_threads: int = Field(default=2, ge=1)
+    max_body_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    max_queued_ms: float = Field(default=10_000.0, gt=0)
+    """Estimated milliseconds of queued work above which a request is answered 503."""
+    busy_timeout_s: float = Field(default=5.0, gt=0)
+    """How long to wait for a SQLite file that another process is writing to."""
+    log_json: bool = False
+    log_level: str = "info"
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _split_models(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
