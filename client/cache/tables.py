@@ -93,7 +93,9 @@ journal = Table(
     Column("model_id", Text, nullable=False),
     Column("revision", String(64), nullable=False),
     Column("modality", String(8), nullable=False),
+    Column("purpose", String(16), nullable=False),
     Column("max_cost_nanousd", BigInteger, nullable=False),
+    Column("held_nanousd", BigInteger, nullable=False),
     Column("cost_nanousd", BigInteger),
     Column("charge_id", Text),
     Column("request_id", Text),
@@ -105,6 +107,7 @@ journal = Table(
     CheckConstraint(
         "state in ('planned', 'sent', 'unknown', 'settled', 'failed')", name="state_known"
     ),
+    CheckConstraint("held_nanousd >= 0", name="held_not_negative"),
     Index(None, "run", "state"),
 )
 
@@ -115,8 +118,6 @@ journal_item = Table(
     Column("journal_id", _Id, ForeignKey(journal.c.id, ondelete="CASCADE"), nullable=False),
     Column("position", Integer, nullable=False),
     Column("digest", LargeBinary(32), nullable=False),
-    Column("purpose", String(16), nullable=False),
-    Column("cost_nanousd", BigInteger),
     Column("error_code", Text),
     Column("error_message", Text),
     UniqueConstraint("journal_id", "position"),

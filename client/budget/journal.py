@@ -1,0 +1,224 @@
+"""The write-ahead journal: what is not written here first is never sent."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from client.budget import budgets
+from client.budget.entries import Batch, Entry, ItemOutcome, Settlement, State, Total
+from client.budget.totals import sum_totals
+from client.cache.database import Database
+from client.cache.digests import CHUNK
+from client.cache.tables import journal, journal_item
+from shared.wire import Modality
+
+OPEN: tuple[State, ...] = ("planned", "sent", "unknown")
+UNDER_WAY: tuple[State, ...] = ("sent", "unknown")
+
+__all__ = ["Journal"]
+
+
+class Journal:
+    """Every paid request of all runs; each method is one transaction with its budget."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], int] = time.time_ns) -> None:
+        self._database = database
+        self._clock = clock
+
+    def plan(self, batch: Batch) -> None:
+        """Write the batch down and hold its maximum cost, both or neither.
+
+        A batch that failed, or whose vectors were lost after it was settled, opens again under its
+        old key; what it cost before counts towards the maximum. Raises BudgetTooSmall.
+        """
+        with self._database.write() as connection:
+            old = _find(connection, batch.idempotency_key)
+            if old is not None and old.state in OPEN:
+                raise RuntimeError(f"batch {batch.idempotency_key} is still {old.state}")
+            paid = (old.cost_nanousd or 0) if old else 0
+            held = max(0, batch.max_cost_nanousd - paid)
+            budgets.hold(connection, batch.run, held)
+            _write(connection, batch, held, old, self._clock())
+
+    def mark_sent(self, key: str) -> None:
+        """The first byte goes out after this has been committed."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(journal)
+                .where(journal.c.idempotency_key == key, journal.c.state.in_(OPEN))
+                .values(state="sent", sent_ns=self._clock())
+            )
+
+    def mark_unknown(self, key: str, problem: str) -> None:
+        """No answer came: the money stays held until recovery finds out."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(journal)
+                .where(journal.c.idempotency_key == key, journal.c.state.in_(UNDER_WAY))
+                .values(state="unknown", problem=problem)
+            )
+
+    def settle(self, key: str, settlement: Settlement) -> bool:
+        """Close a batch at its receipt; false when it was closed before, then nothing changes."""
+        with self._database.write() as connection:
+            row = self._close(connection, key, UNDER_WAY, "settled", settlement.cost_nanousd)
+            if row is None:
+                return False
+            connection.execute(
+                update(journal)
+                .where(journal.c.id == row.id)
+                .values(
+                    cost_nanousd=settlement.cost_nanousd,
+                    charge_id=settlement.charge_id or row.charge_id,
+                    request_id=settlement.request_id or row.request_id,
+                    problem=None,
+                )
+            )
+            for failure in settlement.failures:
+                connection.execute(
+                    update(journal_item)
+                    .where(
+                        journal_item.c.journal_id == row.id,
+                        journal_item.c.digest == failure.digest,
+                    )
+                    .values(error_code=failure.code, error_message=failure.message)
+                )
+        return True
+
+    def fail(self, key: str, problem: str) -> bool:
+        """Close a batch that was certainly not charged; false when it was closed before."""
+        with self._database.write() as connection:
+            row = self._close(connection, key, OPEN, "failed", None)
+            if row is None:
+                return False
+            connection.execute(
+                update(journal).where(journal.c.id == row.id).values(problem=problem)
+            )
+        return True
+
+    def _close(
+        self,
+        connection: Connection,
+        key: str,
+        states: Sequence[State],
+        closed: State,
+        cost: int | None,
+    ) -> Row[Any] | None:
+        row = _find(connection, key)
+        if row is None or row.state not in states:
+            return None
+        connection.execute(
+            update(journal)
+            .where(journal.c.id == row.id)
+            .values(state=closed, held_nanousd=0, closed_ns=self._clock())
+        )
+        # A batch that was opened again has been paid before: only the difference is new.
+        new = 0 if cost is None else cost - (row.cost_nanousd or 0)
+        budgets.settle(connection, row.run, held_nanousd=row.held_nanousd, spent_nanousd=new)
+        return row
+
+    def get(self, key: str) -> Entry | None:
+        """One batch by its idempotency key."""
+        with self._database.read() as connection:
+            row = _find(connection, key)
+            return _read(connection, row) if row is not None else None
+
+    def unfinished(self, run: str) -> list[Entry]:
+        """A run's batches that are planned, sent or unknown, oldest first."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(journal)
+                .where(journal.c.run == run, journal.c.state.in_(OPEN))
+                .order_by(journal.c.id)
+            ).all()
+            return [_read(connection, row) for row in rows]
+
+    def failures(
+        self, revision: str, modality: Modality, digests: Sequence[bytes]
+    ) -> dict[bytes, ItemOutcome]:
+        """Digest → why the vendor refused it, of those that it did, in any run."""
+        found: dict[bytes, ItemOutcome] = {}
+        query = (
+            select(journal_item.c.digest, journal_item.c.error_code, journal_item.c.error_message)
+            .join(journal)
+            .where(
+                journal.c.revision == revision,
+                journal.c.modality == modality,
+                journal_item.c.error_code.is_not(None),
+            )
+            .order_by(journal_item.c.id)
+        )
+        with self._database.read() as connection:
+            for start in range(0, len(digests), CHUNK):
+                part = digests[start : start + CHUNK]
+                for row in connection.execute(query.where(journal_item.c.digest.in_(part))):
+                    found[row.digest] = ItemOutcome(*row)
+        return found
+
+    def totals(
+        self, *, run: str | None = None, model_id: str | None = None, revision: str | None = None
+    ) -> list[Total]:
+        """Items and money by purpose and modality, by the vendor's receipts."""
+        with self._database.read() as connection:
+            return sum_totals(connection, run=run, model_id=model_id, revision=revision)
+
+
+def _find(connection: Connection, key: str) -> Row[Any] | None:
+    query = select(journal).where(journal.c.idempotency_key == key)
+    return connection.execute(query).one_or_none()
+
+
+def _write(connection: Connection, batch: Batch, held: int, old: Row[Any] | None, now: int) -> None:
+    fresh = {
+        "state": "planned",
+        "max_cost_nanousd": batch.max_cost_nanousd,
+        "held_nanousd": held,
+        "planned_ns": now,
+        "sent_ns": None,
+        "closed_ns": None,
+        "problem": None,
+    }
+    if old is not None:
+        connection.execute(update(journal).where(journal.c.id == old.id).values(fresh))
+        connection.execute(delete(journal_item).where(journal_item.c.journal_id == old.id))
+        number = old.id
+    else:
+        fresh |= {
+            "run": batch.run,
+            "idempotency_key": batch.idempotency_key,
+            "model_id": batch.model_id,
+            "revision": batch.revision,
+            "modality": batch.modality,
+            "purpose": batch.purpose,
+        }
+        number = connection.execute(
+            insert(journal).values(fresh).returning(journal.c.id)
+        ).scalar_one()
+    connection.execute(
+        insert(journal_item),
+        [
+            {"journal_id": number, "position": position, "digest": digest}
+            for position, digest in enumerate(batch.digests)
+        ],
+    )
+
+
+def _read(connection: Connection, row: Row[Any]) -> Entry:
+    digests = connection.execute(
+        select(journal_item.c.digest)
+        .where(journal_item.c.journal_id == row.id)
+        .order_by(journal_item.c.position)
+    ).scalars()
+    batch = Batch(
+        run=row.run,
+        idempotency_key=row.idempotency_key,
+        model_id=row.model_id,
+        revision=row.revision,
+        modality=row.modality,
+        purpose=row.purpose,
+        digests=tuple(digests),
+        max_cost_nanousd=row.max_cost_nanousd,
+    )
+    return Entry(batch, row.state, row.cost_nanousd)
