@@ -90,9 +90,8 @@ def evaluate(
 
     Example: vl2v-vendor demo-teacher evaluate local-dir:teacher/open_clip --data teacher-data
     """
-    from shared.openclip import OpenClip
-
     from shared.icons import load_plan
+    from shared.openclip import load_openclip
     from vendor_api.demo import evaluation
 
     plan = load_plan()
@@ -101,7 +100,7 @@ def evaluate(
     known = plan.other_classes if is_corpus else plan.classes
     present = {picture.label for picture in pictures}
     words = {name: names for name, names in known.items() if name in present}
-    results = evaluation.compare_prompts(OpenClip.load(model), pictures, words)
+    results = evaluation.compare_prompts(load_openclip(model), pictures, words)
     if as_json:
         typer.echo(json.dumps({k: {**v.by_style, "mean": v.mean} for k, v in results.items()}))
         return

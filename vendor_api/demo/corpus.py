@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from shared.icons.names import Naming
@@ -18,6 +19,8 @@ from shared.icons.plan import Plan
 from shared.icons.render import Icon, render_png
 from shared.icons.selection import Selection, distinct_icons, draw, find_candidates, identify
 
+Masks = NDArray[np.float32]
+"""float32[n, p]: how much ink each of p cells holds."""
 SIDE = 128
 """Pixels a side of the rendered corpus: what the demo's client sends."""
 MASK_SIDE = 32
@@ -115,9 +118,7 @@ def admit_icons(plan: Plan, modules: Path, validation: Selection, seed: int) -> 
                 yield Pair(icon, style, clean, split)
 
 
-def find_twins(
-    masks: np.ndarray[Any, Any], forbidden: np.ndarray[Any, Any]
-) -> np.ndarray[Any, Any]:
+def find_twins(masks: Masks, forbidden: Masks) -> Masks:
     """bool[n]: whether each ink mask (float[n, p]) is a copy of any of `forbidden` (float[m, p])."""
     best = [
         (_standardise(chunk) @ _standardise(forbidden).T).max(axis=1)
@@ -165,7 +166,7 @@ def _path(icon: Icon) -> str:
     return f"images/{icon.icon_set}/{identify(icon)}.png"
 
 
-def _render(icon: Icon, out: Path | None) -> np.ndarray[Any, Any]:
+def _render(icon: Icon, out: Path | None) -> Masks:
     png = render_png(icon, SIDE)
     if out is not None:
         path = out / _path(icon)
@@ -175,9 +176,11 @@ def _render(icon: Icon, out: Path | None) -> np.ndarray[Any, Any]:
         small = np.asarray(
             image.convert("RGB").resize((MASK_SIDE, MASK_SIDE), Image.Resampling.BOX)
         )
-    return (255 - small.min(axis=2)).astype(np.float32).ravel()
+    ink: Masks = (255 - small.min(axis=2)).astype(np.float32).ravel()
+    return ink
 
 
-def _standardise(masks: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _standardise(masks: Masks) -> Masks:
     centred = masks - masks.mean(axis=1, keepdims=True)
-    return centred / (np.linalg.norm(centred, axis=1, keepdims=True) + 1e-6)
+    standard: Masks = centred / (np.linalg.norm(centred, axis=1, keepdims=True) + 1e-6)
+    return standard

@@ -5,14 +5,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from shared.openclip import OpenClip
 
 from shared.codecs import Vector
 from vendor_api.demo.corpus import STYLE_PHRASES
+
+if TYPE_CHECKING:
+    from shared.openclip import OpenClip
 
 PLAIN_TEMPLATES = ("{}", "a picture of a {}", "an image of a {}", "a drawing of a {}")
 STYLE_TEMPLATES = tuple(
@@ -61,7 +64,7 @@ def read_folders(root: Path) -> list[LabelledPicture]:
     ]
 
 
-def encode_pictures(teacher: OpenClip, pictures: Sequence[LabelledPicture]) -> Vector:
+def encode_pictures(teacher: "OpenClip", pictures: Sequence[LabelledPicture]) -> Vector:
     """float32[n, d] unit vectors of the pictures, preprocessed as the vendor does."""
     batches = []
     for start in range(0, len(pictures), 64):
@@ -71,13 +74,13 @@ def encode_pictures(teacher: OpenClip, pictures: Sequence[LabelledPicture]) -> V
 
 
 def encode_classes(
-    teacher: OpenClip, words: Mapping[str, Sequence[str]], templates: Sequence[str]
+    teacher: "OpenClip", words: Mapping[str, Sequence[str]], templates: Sequence[str]
 ) -> Vector:
     """float32[k, d]: per class the normalised mean of its normalised prompt vectors."""
     rows = []
     for names in words.values():
-        tokens, _ = teacher.tokenize([t.format(name) for name in names for t in templates])
-        mean = teacher.encode_texts(tokens).mean(axis=0)
+        prompts = [template.format(name) for name in names for template in templates]
+        mean = teacher.encode_texts(teacher.tokenize(prompts).tokens).mean(axis=0)
         rows.append(mean / np.linalg.norm(mean))
     return np.stack(rows)
 
@@ -99,7 +102,7 @@ def measure_accuracy(
 
 
 def compare_prompts(
-    teacher: OpenClip, pictures: Sequence[LabelledPicture], words: Mapping[str, Sequence[str]]
+    teacher: "OpenClip", pictures: Sequence[LabelledPicture], words: Mapping[str, Sequence[str]]
 ) -> dict[str, Accuracy]:
     """Accuracy of every prompt set on the same pictures."""
     images = encode_pictures(teacher, pictures)
@@ -111,6 +114,6 @@ def compare_prompts(
     return results
 
 
-def _preprocess(teacher: OpenClip, path: Path) -> NDArray[np.uint8]:
+def _preprocess(teacher: "OpenClip", path: Path) -> NDArray[np.uint8]:
     with Image.open(path) as image:
-        return teacher.preprocess(np.asarray(image.convert("RGB")))
+        return teacher.preprocess(image.convert("RGB"))

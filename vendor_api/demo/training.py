@@ -105,7 +105,7 @@ def train_teacher(
     """Train, resuming from `out/state.pt` when it is there; returns the open_clip model folder."""
     torch.manual_seed(config.seed)
     corpus = read_corpus(root, "train")
-    clip = open_clip.model.CLIP(**MODEL).to(memory_format=torch.channels_last)  # type: ignore[arg-type]
+    clip = open_clip.model.CLIP(**MODEL).to(memory_format=torch.channels_last)
     optimizer = _make_optimizer(clip, config)
     out.mkdir(parents=True, exist_ok=True)
     start = _restore(out / "state.pt", clip, optimizer)
@@ -167,7 +167,7 @@ def save_checkpoint(
     """An open_clip `local-dir:` folder: fp16 safetensors with the rows of unused tokens zeroed."""
     weights = {name: tensor.detach().clone() for name, tensor in clip.state_dict().items()}
     unused = torch.ones(len(weights["token_embedding.weight"]), dtype=torch.bool)
-    unused[tokens.unique().long()] = False
+    unused[tokens.long().flatten()] = False
     weights["token_embedding.weight"][unused] = 0
     half = {k: v.half().contiguous() if v.is_floating_point() else v for k, v in weights.items()}
     half.pop("attn_mask", None)
@@ -196,7 +196,7 @@ def _train_step(
         text = clip.encode_text(tokens, normalize=True)
     loss = contrast(image.float(), text.float(), clip.logit_scale.exp(), groups)
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     with torch.no_grad():
         clip.logit_scale.clamp_(0, MAX_SCALE)
