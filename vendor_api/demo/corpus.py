@@ -62,9 +62,9 @@ def write_corpus(
         images = pool.map(partial(_render, out=out), (pair.icon for pair in pairs), chunksize=256)
         client = pool.map(partial(_render, out=None), _icons(reserved), chunksize=256)
         held = pool.map(partial(_render, out=out), _icons(validation), chunksize=64)
-        masks = np.stack([mask for mask in images if mask is not None] or [np.zeros(1)])
-        forbidden = np.stack([mask for mask in client if mask is not None])
-        drawn = [mask is not None for mask in held]
+        masks = np.stack(list(images))
+        forbidden = np.stack(list(client))
+        drawn = len(list(held))
     twins = find_twins(masks, forbidden)
     keywords = read_keywords(modules, plan)
     rng = random.Random(seed)  # noqa: S311
@@ -87,7 +87,7 @@ def write_corpus(
         "twins left out": int(twins.sum()),
         "client drawings": len(forbidden),
         "validation concepts": len({concept for _, concept in validation}),
-        "validation pictures": sum(drawn),
+        "validation pictures": drawn,
     }
 
 
@@ -118,7 +118,7 @@ def admit_icons(plan: Plan, modules: Path, validation: Selection, seed: int) -> 
                 yield Pair(icon, style, clean, split)
 
 
-def find_twins(masks: Masks, forbidden: Masks) -> Masks:
+def find_twins(masks: Masks, forbidden: Masks) -> NDArray[np.bool_]:
     """bool[n]: whether each ink mask (float[n, p]) is a copy of any of `forbidden` (float[m, p])."""
     best = [
         (_standardise(chunk) @ _standardise(forbidden).T).max(axis=1)
