@@ -18,7 +18,7 @@ _COMMANDS: dict[Side, str] = {"vendor": "vl2v-vendor migrate", "client": "vl2v d
 _ADVISORY_LOCK = 0x766C3276
 """Any fixed number: two migrations of one PostgreSQL database wait for each other."""
 
-__all__ = ["PendingMigrations", "Side", "downgrade", "pending", "upgrade"]
+__all__ = ["PendingMigrations", "Side", "UnknownRevision", "downgrade", "pending", "upgrade"]
 
 
 class PendingMigrations(Exception):
@@ -29,16 +29,31 @@ class PendingMigrations(Exception):
         self.side = side
 
 
-def upgrade(side: Side, url: str, revision: str = "head") -> None:
+class UnknownRevision(Exception):
+    """The database's schema is newer than this version knows; nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the database was made by a newer version of vl2v: run `pip install --upgrade vl2v`"
+        )
+
+
+def upgrade(side: Side, url: str, revision: str = "head", *, busy_timeout_s: float = 5.0) -> None:
     """Create or upgrade the database at `url`, in one transaction; a second caller waits.
 
-    Raises sqlalchemy.exc.OperationalError when the database cannot be opened or stays locked.
+    Raises sqlalchemy.exc.OperationalError when the database cannot be opened or stays locked, and
+    UnknownRevision when a newer version made it.
     """
     parsed = _parse(url)
     if _is_sqlite(parsed) and parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    with _connect(parsed) as connection:
-        command.upgrade(_configure(side, connection), revision)
+    with _connect(parsed, busy_timeout_s) as connection:
+        config = _configure(side, connection)
+        scripts = ScriptDirectory.from_config(config)
+        known = {script.revision for script in scripts.walk_revisions()}
+        if not known.issuperset(MigrationContext.configure(connection).get_current_heads()):
+            raise UnknownRevision
+        command.upgrade(config, revision)
 
 
 def downgrade(side: Side, url: str, revision: str) -> None:
@@ -77,8 +92,9 @@ def _configure(side: Side, connection: Connection | None = None) -> Config:
 
 
 @contextmanager
-def _connect(url: URL) -> Iterator[Connection]:
-    engine = create_engine(url, poolclass=NullPool)
+def _connect(url: URL, busy_timeout_s: float = 5.0) -> Iterator[Connection]:
+    arguments = {"timeout": busy_timeout_s} if _is_sqlite(url) else {}
+    engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
     if _is_sqlite(url):
         event.listen(engine, "connect", _take_over_transactions)
         event.listen(engine, "begin", _begin_immediate)
