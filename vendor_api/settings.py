@@ -1,7 +1,7 @@
 """The vendor's settings: `VENDOR_*` in the environment; a command's flags override them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -30,6 +30,8 @@ class VendorSettings(BaseSettings):
     """Optional; no balance ever depends on it."""
     threads: int | None = Field(default=None, ge=1)
     """Threads a model computes with; the library's default when unset."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """What a model computes in; part of its revision."""
     decode_threads: int = Field(default=2, ge=1)
     max_body_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
     max_queued_ms: float = Field(default=10_000.0, gt=0)

@@ -1,13 +1,13 @@
 """Models computed in this process."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vendor_api.engine.base import ServedModel
 from vendor_api.engine.batcher import DEFAULT_LIMITS, Batcher, BatcherLimits, BatchReport
 from vendor_api.refusal import Refusal
 
-__all__ = ["ModelSpec", "load_served", "parse_models"]
+__all__ = ["ModelSpec", "close_served", "load_served", "parse_models"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,13 @@ def load_served(
         observe=lambda report: observe(model.id, report),
     )
     return ServedModel(clip.info, clip, engine)
+
+
+def close_served(models: Mapping[str, ServedModel]) -> None:
+    """Let each local engine finish what waits, then stop it."""
+    for model in models.values():
+        if isinstance(model.engine, Batcher):
+            model.engine.close()
 
 
 def _parse_model(text: str) -> ModelSpec:

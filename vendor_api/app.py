@@ -1,0 +1,153 @@
+"""The vendor's HTTP service, as a table of contents: start reading here."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import structlog
+from fastapi import FastAPI
+
+from vendor_api import account, health
+from vendor_api.auth import open_pepper
+from vendor_api.auth.service import Authenticator
+from vendor_api.dependencies import Shop
+from vendor_api.embeddings import endpoints as embeddings
+from vendor_api.embeddings.service import Counter
+from vendor_api.engine.base import ServedModel
+from vendor_api.engine.batcher import BatcherLimits
+from vendor_api.engine.local import close_served, load_served, parse_models
+from vendor_api.errors import install_handlers
+from vendor_api.ledger.commands import LedgerError
+from vendor_api.ledger.ledger import Ledger
+from vendor_api.metering.service import Meter
+from vendor_api.metrics import Metrics
+from vendor_api.middleware import BodyLimit, RequestRecord
+from vendor_api.models import endpoints as models
+from vendor_api.models.service import Catalogue
+from vendor_api.settings import VendorSettings
+
+SWEEP_SECONDS = 5.0
+
+__all__ = ["create_app", "load_engines"]
+
+_log = structlog.get_logger("vendor")
+
+
+def create_app(
+    settings: VendorSettings,
+    *,
+    engines: Mapping[str, ServedModel] | None = None,
+    ledger: Ledger | None = None,
+    authenticator: Authenticator | None = None,
+    metrics: Metrics | None = None,
+) -> FastAPI:
+    """The application; what is not passed in is opened at start and closed at the end."""
+    metrics = metrics or Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            books = ledger or await _open_ledger(settings, stack)
+            doorman = authenticator or await _open_authenticator(settings, stack)
+            served = (
+                engines if engines is not None else await _open_engines(settings, metrics, stack)
+            )
+            pool = ThreadPoolExecutor(settings.decode_threads, "decode", _prepare_decoder)
+            stack.push_async_callback(asyncio.to_thread, pool.shutdown)
+            app.state.shop = shop = _furnish(books, doorman, served, pool, metrics)
+            sweeping = asyncio.create_task(_sweep(books, metrics))
+            stack.push_async_callback(_cancel, sweeping)
+            stack.push_async_callback(_finish, shop)
+            yield
+
+    app = FastAPI(title="vl2v vendor", lifespan=lifespan, redoc_url=None)
+    app.include_router(embeddings.router)
+    app.include_router(models.router)
+    app.include_router(account.router)
+    app.include_router(health.router)
+    install_handlers(app)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(RequestRecord, metrics=metrics)  # the last one added is the outermost
+    return app
+
+
+def load_engines(settings: VendorSettings, metrics: Metrics) -> dict[str, ServedModel]:
+    """Every model of the settings, loaded. Raises Refusal."""
+    limits = BatcherLimits(max_queued_ms=settings.max_queued_ms)
+    return {
+        model.id: load_served(
+            model,
+            precision=settings.precision,
+            threads=settings.threads,
+            limits=limits,
+            observe=metrics.observe_batch,
+        )
+        for model in parse_models(settings.models)
+    }
+
+
+async def _open_ledger(settings: VendorSettings, stack: AsyncExitStack) -> Ledger:
+    url, timeout_s = settings.database_url, settings.busy_timeout_s
+    ledger = await asyncio.to_thread(Ledger.open, url, busy_timeout_s=timeout_s)
+    stack.push_async_callback(ledger.close)
+    return ledger
+
+
+async def _open_authenticator(settings: VendorSettings, stack: AsyncExitStack) -> Authenticator:
+    pepper = await asyncio.to_thread(open_pepper, settings.database_url, settings.key_pepper_file)
+    authenticator = await asyncio.to_thread(Authenticator.open, settings.database_url, pepper)
+    stack.push_async_callback(authenticator.close)
+    return authenticator
+
+
+async def _open_engines(
+    settings: VendorSettings, metrics: Metrics, stack: AsyncExitStack
+) -> dict[str, ServedModel]:
+    served = await asyncio.to_thread(load_engines, settings, metrics)
+    stack.push_async_callback(asyncio.to_thread, close_served, served)
+    return served
+
+
+def _furnish(
+    ledger: Ledger,
+    authenticator: Authenticator,
+    served: Mapping[str, ServedModel],
+    pool: ThreadPoolExecutor,
+    metrics: Metrics,
+) -> Shop:
+    meter = Meter(ledger, metrics)
+    catalogue = Catalogue(served, meter)
+    metrics.watch_engines(catalogue.states)
+    counter = Counter(catalogue, meter, pool=pool, metrics=metrics)
+    return Shop(ledger, authenticator, catalogue, counter, metrics)
+
+
+def _prepare_decoder() -> None:
+    """One thread of torch a decoder: several would only fight the model for the cores."""
+    from shared.openclip import limit_threads
+
+    limit_threads(1)
+
+
+async def _sweep(ledger: Ledger, metrics: Metrics) -> None:
+    """Give back what crashed workers hold."""
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        try:
+            metrics.expired_holds.inc(await ledger.sweep())
+        except LedgerError as error:
+            _log.warning("sweep_failed", error=repr(error))
+
+
+async def _finish(shop: Shop) -> None:
+    """Let every paid request end before the engine and the ledger close."""
+    shop.draining = True
+    if shop.running:
+        await asyncio.wait(set(shop.running))
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

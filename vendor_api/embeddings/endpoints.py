@@ -1,0 +1,71 @@
+"""The route where embeddings are bought."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, Request
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+
+from shared.headers import IDEMPOTENCY_KEY
+from shared.wire import EmbeddingRequest, EmbeddingResponse
+from vendor_api.dependencies import CurrentPrincipal, CurrentShop
+from vendor_api.embeddings.requests import parse_idempotency_key, parse_request
+from vendor_api.embeddings.service import Call
+from vendor_api.embeddings.work import ClientGone
+
+CLIENT_CLOSED_REQUEST = 499
+"""Only ever seen in logs and metrics: nobody reads this answer."""
+
+router = APIRouter(prefix="/v1", tags=["embeddings"])
+
+__all__ = ["router"]
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": EmbeddingRequest.model_json_schema()}},
+    }
+}
+
+
+@router.post("/embeddings", response_model=EmbeddingResponse, openapi_extra=_BODY)
+async def create_embeddings(
+    request: Request, shop: CurrentShop, principal: CurrentPrincipal
+) -> Response:
+    """Unit-length vectors of texts and images, in the order asked, each paid for once."""
+    key = parse_idempotency_key(request.headers.get(IDEMPOTENCY_KEY))
+    try:
+        body = await request.body()
+    except ClientDisconnect:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    asked = parse_request(body)
+    async with _watch_client(request) as gone:
+        call = Call(principal, asked, key, request.state.request_id, gone)
+        # A task of its own: if this handler is cancelled, a charge under way still ends well.
+        paying = asyncio.create_task(shop.counter.respond(call))
+        shop.running.add(paying)
+        paying.add_done_callback(shop.running.discard)
+        try:
+            delivery = await asyncio.shield(paying)
+        except ClientGone:
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
+    return Response(delivery.body, headers=delivery.headers, media_type="application/json")
+
+
+@asynccontextmanager
+async def _watch_client(request: Request) -> AsyncIterator[asyncio.Event]:
+    """An event that is set when the client closes the connection; the body must have been read."""
+    gone = asyncio.Event()
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield gone
+    finally:
+        watching.cancel()

@@ -1,0 +1,127 @@
+"""One paid request, top to bottom."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from shared.digests import digest_request
+from shared.errors import ErrorCode
+from shared.wire import EmbeddingRequest
+from vendor_api.auth.service import Principal
+from vendor_api.embeddings.answer import Delivery, write_answer
+from vendor_api.embeddings.requests import Ask, count_refused, read_items
+from vendor_api.embeddings.work import Work, refuse_all
+from vendor_api.engine.base import ModelInfo, ServedModel
+from vendor_api.errors import VendorError
+from vendor_api.ledger.commands import REQUEST_SECONDS
+from vendor_api.metering.quote import Asked, Quote, quote_items
+from vendor_api.metering.service import Meter, Order, Settlement
+from vendor_api.metrics import Metrics
+from vendor_api.models.service import Catalogue
+
+__all__ = ["Call", "Counter"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request with everything its headers say."""
+
+    principal: Principal
+    request: EmbeddingRequest
+    idempotency_key: str | None
+    """None: the request cannot be replayed, and the vendor names it itself."""
+    request_id: str
+    gone: asyncio.Event
+    """Set when the client has closed the connection."""
+
+
+class Counter:
+    """Where embeddings are sold."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        meter: Meter,
+        *,
+        pool: Executor,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._catalogue = catalogue
+        self._meter = meter
+        self._pool = pool
+        self._metrics = metrics
+        self._clock = clock
+
+    async def respond(self, call: Call) -> Delivery:
+        """The answer, its charge committed. Raises VendorError or ClientGone: then nothing is charged."""
+        deadline = self._clock() + REQUEST_SECONDS
+        request = call.request
+        model = self._catalogue.find(request.model)
+        prices = await self._catalogue.prices(model.info.id)
+        _check_options(request, model.info)
+        asks = await asyncio.get_running_loop().run_in_executor(self._pool, read_items, request)
+        quote = quote_items([_as_asked(ask) for ask in asks], prices)
+        if not quote.lines:
+            raise refuse_all([ask.problem for ask in asks if ask.problem])
+        _check_engine(model)
+        distinct = [ask for ask, first in zip(asks, quote.first_of, strict=True) if first]
+        work = Work(model, distinct, pool=self._pool, deadline=deadline, gone=call.gone)
+        settlement = await self._meter.sell(_order(call, model, asks, quote), work.run)
+        self._count(model.info.id, asks, quote, work, settlement)
+        return write_answer(request, model.name, asks, quote, work, settlement)
+
+    def _count(
+        self, model: str, asks: list[Ask], quote: Quote, work: Work, settlement: Settlement
+    ) -> None:
+        self._metrics.charged.labels(model).inc(settlement.cost_nanousd)
+        for ask, line, first in zip(asks, quote.line_of, quote.first_of, strict=True):
+            if line is None or work.vectors[line] is None:
+                outcome = "failed"
+            else:
+                paid = first and settlement.line_costs_nanousd[line] > 0
+                outcome = "charged" if paid else "free"
+            self._metrics.items.labels(model, ask.modality, outcome).inc()
+
+
+def _check_options(request: EmbeddingRequest, info: ModelInfo) -> None:
+    if request.dimensions not in (None, info.dimension):
+        raise VendorError(
+            ErrorCode.INVALID_REQUEST,
+            f"{info.id} has {info.dimension} dimensions: leave `dimensions` out, or send {info.dimension}.",
+            param="dimensions",
+        )
+
+
+def _check_engine(model: ServedModel) -> None:
+    """Turn a request away before it is decoded and held when the engine could not take it anyway."""
+    if not model.engine.state().alive:
+        raise VendorError(
+            ErrorCode.NOT_READY, f"The engine of {model.info.id} is down.", retry_after_s=5.0
+        )
+
+
+def _as_asked(ask: Ask) -> Asked | None:
+    return None if ask.problem else Asked(ask.modality, ask.digest)
+
+
+def _order(call: Call, model: ServedModel, asks: list[Ask], quote: Quote) -> Order:
+    fingerprint = digest_request(
+        model=model.info.id,
+        revision=model.info.revision,
+        options=f"{call.request.encoding_format} {call.request.embed_dtype}",
+        items=[ask.modality.encode() + ask.digest for ask in asks],
+    )
+    return Order(
+        account_id=call.principal.account_id,
+        key_id=call.principal.key_id,
+        idempotency_key=call.idempotency_key or f"auto-{call.request_id}",
+        fingerprint=fingerprint,
+        request_id=call.request_id,
+        model=model.info.id,
+        revision=model.info.revision,
+        quote=quote,
+        refused=count_refused(asks),
+    )

@@ -1,0 +1,147 @@
+"""The money side of one request: reserve, let the work be done, capture or give back.
+
+The only caller of the ledger's writes to holds.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from shared.wire import Modality
+from vendor_api.errors import VendorError
+from vendor_api.ledger.commands import Hold, LedgerError, Price, Receipt, Replay, Reserve
+from vendor_api.ledger.ledger import Ledger
+from vendor_api.metering.quote import Quote
+from vendor_api.metering.refusals import translate
+from vendor_api.metrics import Metrics
+
+__all__ = ["Meter", "NothingDelivered", "Order", "Settlement"]
+
+_log = structlog.get_logger("vendor")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Who asks for what, under which idempotency key."""
+
+    account_id: str
+    key_id: str
+    idempotency_key: str
+    fingerprint: bytes
+    request_id: str
+    model: str
+    revision: str
+    quote: Quote
+    refused: Mapping[Modality, int]
+    """Items that failed the cheap checks and never became lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a request was paid."""
+
+    charge_id: str
+    cost_nanousd: int
+    line_costs_nanousd: tuple[int, ...]
+    available_nanousd: int
+    replayed: bool
+
+
+class NothingDelivered(VendorError):
+    """Every item turned out to be unusable: the request is answered, for good, and costs nothing."""
+
+
+class Meter:
+    """Sells work against the ledger."""
+
+    def __init__(self, ledger: Ledger, metrics: Metrics) -> None:
+        self._ledger = ledger
+        self._metrics = metrics
+
+    async def prices(self, model: str) -> dict[Modality, Price]:
+        """Both prices of a model, or nothing when it is not for sale."""
+        try:
+            async with self._metrics.ledger_operation("prices"):
+                prices = await self._ledger.prices(model)
+        except LedgerError as error:
+            raise translate(error) from error
+        return prices if {"image", "text"} <= prices.keys() else {}
+
+    async def sell(self, order: Order, work: Callable[[], Awaitable[Sequence[bool]]]) -> Settlement:
+        """Hold the price, do the work, charge for the lines it delivered: in this order, or not at all.
+
+        `work` answers which lines were delivered. Whatever it raises, the hold is given back; a
+        NothingDelivered also spends the key. When this returns, the charge is committed.
+        """
+        claim = await self._reserve(order)
+        if isinstance(claim, Replay):
+            await work()
+            return _replayed(claim, len(order.quote.lines))
+        try:
+            delivered = await work()
+        except NothingDelivered:
+            await self._release(claim, final=True)
+            raise
+        except BaseException:
+            await asyncio.shield(self._release(claim, final=False))
+            raise
+        receipt = await self._capture(claim, delivered, order)
+        return Settlement(
+            charge_id=receipt.charge_id,
+            cost_nanousd=receipt.cost_nanousd,
+            line_costs_nanousd=receipt.line_costs_nanousd,
+            available_nanousd=receipt.available_nanousd,
+            replayed=False,
+        )
+
+    async def _reserve(self, order: Order) -> Hold | Replay:
+        command = Reserve(
+            account_id=order.account_id,
+            key_id=order.key_id,
+            idempotency_key=order.idempotency_key,
+            fingerprint=order.fingerprint,
+            request_id=order.request_id,
+            model=order.model,
+            revision=order.revision,
+            lines=order.quote.lines,
+        )
+        try:
+            async with self._metrics.ledger_operation("reserve"):
+                return await self._ledger.reserve(command)
+        except LedgerError as error:
+            raise translate(error) from error
+
+    async def _capture(self, hold: Hold, delivered: Sequence[bool], order: Order) -> Receipt:
+        failed, repeated = _count_others(order, delivered)
+        try:
+            async with self._metrics.ledger_operation("capture"):
+                return await self._ledger.capture(hold, delivered, failed=failed, repeated=repeated)
+        except LedgerError as error:
+            raise translate(error) from error
+
+    async def _release(self, hold: Hold, *, final: bool) -> None:
+        try:
+            async with self._metrics.ledger_operation("release"):
+                await self._ledger.release(hold, final=final)
+        except LedgerError as error:
+            # The sweeper returns the money when the hold has run out.
+            _log.warning("hold_not_released", charge_id=hold.charge_id, error=repr(error))
+
+
+def _replayed(claim: Replay, lines: int) -> Settlement:
+    return Settlement(claim.charge_id, 0, (0,) * lines, claim.available_nanousd, replayed=True)
+
+
+def _count_others(
+    order: Order, delivered: Sequence[bool]
+) -> tuple[dict[Modality, int], dict[Modality, int]]:
+    """Items that are no line of their own: failed ones, and free repetitions of delivered ones."""
+    failed, repeated = Counter(order.refused), Counter[Modality]()
+    quote = order.quote
+    for line, first in zip(quote.line_of, quote.first_of, strict=True):
+        if line is not None and not first:
+            (repeated if delivered[line] else failed)[quote.lines[line].modality] += 1
+    return dict(failed), dict(repeated)

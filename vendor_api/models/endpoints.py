@@ -1,0 +1,22 @@
+"""Routes of the model catalogue."""
+
+from fastapi import APIRouter
+
+from shared.wire import ModelDocument, ModelList
+from vendor_api.dependencies import CurrentPrincipal, CurrentShop
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+__all__ = ["router"]
+
+
+@router.get("")
+async def list_models(shop: CurrentShop, _: CurrentPrincipal) -> ModelList:
+    """Every model on sale, with its prices."""
+    return await shop.catalogue.describe_all()
+
+
+@router.get("/{name:path}")
+async def get_model(name: str, shop: CurrentShop, _: CurrentPrincipal) -> ModelDocument:
+    """One model by `id`, or by `id@revision` to be refused when the revision has changed."""
+    return await shop.catalogue.describe(name)
