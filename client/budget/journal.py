@@ -125,6 +125,17 @@ class Journal:
             row = _find(connection, key)
             return _read(connection, row) if row is not None else None
 
+    def is_spent(self, key: str) -> bool:
+        """Whether the vendor closed this key for good without a vector: asking again is useless."""
+        with self._database.read() as connection:
+            row = _find(connection, key)
+            if row is None or row.state != "settled":
+                return False
+            outcomes = connection.execute(
+                select(journal_item.c.error_code).where(journal_item.c.journal_id == row.id)
+            ).scalars()
+            return all(code is not None for code in outcomes)
+
     def unfinished(self, run: str) -> list[Entry]:
         """A run's batches that are planned, sent or unknown, oldest first."""
         with self._database.read() as connection:

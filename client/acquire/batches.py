@@ -1,0 +1,53 @@
+"""Which items travel together, and the idempotency key that makes a request one purchase."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+
+from shared.wire import Modality
+
+MAX_IMAGES = 64
+MAX_TEXTS = 256
+MAX_BYTES = 16_000_000
+"""Bytes of items a request, as they travel (base64)."""
+
+__all__ = ["MAX_BYTES", "MAX_IMAGES", "MAX_TEXTS", "derive_key", "make_batches", "wire_size"]
+
+
+def make_batches(
+    modality: Modality, sizes: Mapping[bytes, int], *, max_bytes: int = MAX_BYTES
+) -> Iterator[tuple[bytes, ...]]:
+    """The digests of `sizes` (bytes each on the wire) in sorted order, cut into requests.
+
+    The same digests give the same requests on any machine, in any order of finding them.
+    """
+    most = MAX_IMAGES if modality == "image" else MAX_TEXTS
+    batch: list[bytes] = []
+    total = 0
+    for digest in sorted(sizes):
+        if batch and (len(batch) == most or total + sizes[digest] > max_bytes):
+            yield tuple(batch)
+            batch, total = [], 0
+        batch.append(digest)
+        total += sizes[digest]
+    if batch:
+        yield tuple(batch)
+
+
+def derive_key(
+    *, run: str, model: str, modality: Modality, digests: Sequence[bytes], attempt: int
+) -> str:
+    """The key of a request: what is asked decides it, so asking again is the same purchase.
+
+    `attempt` counts requests of the same content that ended for good without its vectors.
+    """
+    digest = hashlib.sha256()
+    for part in (run, model, modality, str(attempt)):
+        digest.update(len(part.encode()).to_bytes(4, "big") + part.encode())
+    for item in digests:
+        digest.update(item)
+    return f"fetch-{digest.hexdigest()}"
+
+
+def wire_size(size: int) -> int:
+    """Bytes of an image of `size` bytes in base64."""
+    return (size + 2) // 3 * 4

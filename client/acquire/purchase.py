@@ -1,0 +1,185 @@
+"""One request from start to end: journal, wire, cache, receipt, in an order no crash can spoil."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from client.acquire.failpoints import reach
+from client.acquire.sources import Sources
+from client.api import (
+    APIStatusError,
+    EmbeddingResult,
+    InvalidAnswerError,
+    UnprocessableEntityError,
+    VendorClient,
+    VendorError,
+)
+from client.budget import Batch, ItemOutcome, Journal, Settlement
+from client.cache import EmbeddingStore
+from client.data import DataError
+from client.errors import ClientError
+from shared.codecs import Vector
+from shared.errors import ErrorCode
+from shared.money import parse_usd
+from shared.wire import ChargeDocument
+
+SETTLED_REFUSALS = frozenset({400, 401, 402, 403, 404, 413, 422})
+"""Refusals that reserve nothing. 409, 429 and 5xx may be said of a request that was charged."""
+
+__all__ = ["Bought", "FetchInterrupted", "FetchStopped", "Purchaser", "is_final"]
+
+
+class FetchStopped(ClientError):
+    """The vendor or its answer does not allow going on; what was bought is kept."""
+
+
+class FetchInterrupted(ClientError):
+    """Stopped by Ctrl-C; what was bought is kept."""
+
+    exit_code = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """A settled batch."""
+
+    batch: Batch
+    delivered: int
+    failures: tuple[ItemOutcome, ...]
+    cost_nanousd: int
+    balance_nanousd: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Purchaser:
+    """Sends planned batches; safe to use from several threads."""
+
+    client: VendorClient
+    store: EmbeddingStore
+    journal: Journal
+    sources: Sources
+
+    def buy(self, batch: Batch, *, sent_before: bool = False) -> Bought:
+        """Send a planned batch, keep its vectors, settle it to the receipt.
+
+        Killed between any two lines, the same key is sent again on the next start and the vendor
+        answers it without charging again. Raises VendorError after noting in the journal what is
+        certain, DataError when a file changed before it was sent.
+        """
+        key = batch.idempotency_key
+        try:
+            items = self.sources.load(batch)
+        except DataError as error:
+            if not sent_before:
+                self.journal.fail(key, str(error))
+            raise
+        reach("loaded")
+        self.journal.mark_sent(key)
+        reach("sent")
+        try:
+            answer = self.client.embeddings.create(
+                input=items, model=batch.model, idempotency_key=key, embed_dtype="float16"
+            )
+            reach("answered")
+            self.store.put_many(
+                batch.revision,
+                batch.modality,
+                _match_vectors(batch, answer),
+                purpose=batch.purpose,
+            )
+            reach("stored")
+            settlement = self._read_receipt(batch, answer)
+        except VendorError as error:
+            return self._close_refused(batch, error, sent_before=sent_before)
+        reach("receipt")
+        self.journal.settle(key, settlement)
+        reach("settled")
+        return _bought(batch, settlement, answer.balance_nanousd)
+
+    def find_charge(self, batch: Batch) -> ChargeDocument | None:
+        """The vendor's own record of the batch. Raises VendorError."""
+        charges = self.client.charges.list(idempotency_key=batch.idempotency_key).data
+        return charges[-1] if charges else None
+
+    def close_by_charge(self, batch: Batch) -> Bought | None:
+        """Settle or fail a batch by the vendor's record alone, without sending it again."""
+        charge = self.find_charge(batch)
+        if charge is not None and charge.state == "held":
+            raise FetchStopped(
+                "the vendor is still working on a request of an earlier fetch: run the same "
+                "command again in two minutes"
+            )
+        if charge is None or charge.state != "captured":
+            self.journal.fail(batch.idempotency_key, "the vendor did not charge it")
+            return None
+        settlement = Settlement(parse_usd(charge.cost_usd), charge.id, charge.request_id)
+        self.journal.settle(batch.idempotency_key, settlement)
+        return _bought(batch, settlement, None)
+
+    def _read_receipt(self, batch: Batch, answer: EmbeddingResult) -> Settlement:
+        cost, charge_id = answer.cost_nanousd, answer.charge_id
+        if answer.replayed:
+            # A replay costs nothing itself; the journal needs what the first answer cost.
+            charge = self.find_charge(batch)
+            if charge is None:
+                raise InvalidAnswerError("the vendor replayed a charge that it does not list")
+            cost, charge_id = parse_usd(charge.cost_usd), charge.id
+        failures = tuple(
+            ItemOutcome(batch.digests[item.index], item.error.code, item.error.message)
+            for item in answer.data
+            if item.error is not None
+        )
+        return Settlement(cost, charge_id, answer.request_id, failures)
+
+    def _close_refused(self, batch: Batch, error: VendorError, *, sent_before: bool) -> Bought:
+        """Note in the journal what a refusal proves; raise it unless it settles the batch."""
+        key = batch.idempotency_key
+        if isinstance(error, UnprocessableEntityError) and error.code == ErrorCode.NO_VALID_ITEM:
+            settlement = Settlement(0, None, error.request_id, _match_problems(batch, error))
+            self.journal.settle(key, settlement)
+            return _bought(batch, settlement, None)
+        if is_final(error) and not error.retries and not sent_before:
+            self.journal.fail(key, str(error))
+        else:
+            self.journal.mark_unknown(key, str(error))
+        raise error
+
+
+def is_final(error: VendorError) -> bool:
+    """Whether the refused request itself was certainly not charged, if it was sent only once."""
+    if not isinstance(error, APIStatusError):
+        return False
+    return error.status_code in SETTLED_REFUSALS or error.code == ErrorCode.REVISION_CHANGED
+
+
+def _match_vectors(batch: Batch, answer: EmbeddingResult) -> dict[bytes, Vector]:
+    """Digest → vector of the delivered items. Raises InvalidAnswerError for unusable ones."""
+    if answer.model != batch.model:
+        raise InvalidAnswerError(
+            f"{batch.model} was asked for, {answer.model} answered: tell the vendor"
+        )
+    vectors: dict[bytes, Vector] = {}
+    for item in answer.data:
+        if item.embedding is not None:
+            if not np.isfinite(item.embedding).all():
+                raise InvalidAnswerError("the vendor sent a vector with NaN in it: tell the vendor")
+            vectors[batch.digests[item.index]] = item.embedding
+        elif item.error is None:
+            raise InvalidAnswerError("the vendor sent neither a vector nor an error for an item")
+    return vectors
+
+
+def _match_problems(batch: Batch, error: UnprocessableEntityError) -> tuple[ItemOutcome, ...]:
+    said = {item.index: item for item in (error.problem.errors if error.problem else [])}
+    fallback = ErrorCode.INVALID_IMAGE if batch.modality == "image" else ErrorCode.INVALID_TEXT
+    return tuple(
+        ItemOutcome(digest, said[index].code, said[index].message)
+        if index in said
+        else ItemOutcome(digest, fallback, str(error))
+        for index, digest in enumerate(batch.digests)
+    )
+
+
+def _bought(batch: Batch, settlement: Settlement, balance: int | None) -> Bought:
+    delivered = len(batch.digests) - len(settlement.failures)
+    return Bought(batch, delivered, settlement.failures, settlement.cost_nanousd, balance)

@@ -1,0 +1,108 @@
+"""What a fetch would buy and what it would cost at most, before anything is spent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from client.acquire.batches import MAX_BYTES, wire_size
+from client.acquire.wants import Wants
+from client.budget import Budget, ItemOutcome, Journal
+from client.cache import EmbeddingStore
+from shared.money import parse_usd
+from shared.wire import Modality, ModelDocument
+
+MODALITIES: tuple[Modality, ...] = ("text", "image")
+"""Texts first: they are few and cheap, and no training can do without them."""
+
+__all__ = ["MODALITIES", "Quote", "QuoteLine", "make_quote"]
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteLine:
+    """One modality's part of a quote."""
+
+    modality: Modality
+    distinct: int
+    cached: int
+    refused: tuple[ItemOutcome, ...]
+    """Not asked again: the vendor cannot embed them, or they are too large to send."""
+    missing: Mapping[bytes, int]
+    """Digest → bytes on the wire, of what is to be bought."""
+    price_nanousd: int
+
+    @property
+    def cost_nanousd(self) -> int:
+        """At most: what was bought before on this account may turn out free."""
+        return len(self.missing) * self.price_nanousd
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a fetch would do."""
+
+    run: str
+    wants: Wants
+    document: ModelDocument
+    lines: tuple[QuoteLine, ...]
+    budget: Budget | None
+    balance_nanousd: int | None
+
+    @property
+    def to_buy(self) -> int:
+        """Items, texts and images together."""
+        return sum(len(line.missing) for line in self.lines)
+
+    @property
+    def cost_nanousd(self) -> int:
+        """At most."""
+        return sum(line.cost_nanousd for line in self.lines)
+
+
+def make_quote(
+    wants: Wants,
+    document: ModelDocument,
+    *,
+    store: EmbeddingStore,
+    journal: Journal,
+    run: str,
+    budget: Budget | None = None,
+    balance_nanousd: int | None = None,
+) -> Quote:
+    """Compare what is wanted with what the cache holds; spends and changes nothing."""
+    prices: dict[Modality, str] = {
+        "image": document.price_per_image_usd,
+        "text": document.price_per_text_usd,
+    }
+    sizes: dict[Modality, dict[bytes, int]] = {
+        "image": {d: wire_size(p.stat().st_size) for d, p in wants.images.items()},
+        "text": {d: len(text.encode()) for d, text in wants.texts.items()},
+    }
+    lines = tuple(
+        _make_line(modality, sizes[modality], document.revision, store, journal, prices[modality])
+        for modality in MODALITIES
+    )
+    return Quote(run, wants, document, lines, budget, balance_nanousd)
+
+
+def _make_line(
+    modality: Modality,
+    sizes: Mapping[bytes, int],
+    revision: str,
+    store: EmbeddingStore,
+    journal: Journal,
+    price: str,
+) -> QuoteLine:
+    held = store.held(revision, modality, list(sizes))
+    missing = {digest: size for digest, size in sizes.items() if digest not in held}
+    refused = journal.failures(revision, modality, list(missing))
+    for digest, size in missing.items():
+        if size > MAX_BYTES:
+            said = f"{size:,} bytes in base64 are more than {MAX_BYTES:,}"
+            refused.setdefault(digest, ItemOutcome(digest, "too_large", said))
+    return QuoteLine(
+        modality=modality,
+        distinct=len(sizes),
+        cached=len(held),
+        refused=tuple(refused[digest] for digest in sorted(refused)),
+        missing={digest: missing[digest] for digest in sorted(missing) if digest not in refused},
+        price_nanousd=parse_usd(price),
+    )
