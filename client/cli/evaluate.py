@@ -1,0 +1,63 @@
+"""`vl2v evaluate`: how right a finished student is, on its own data folder or another one."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from client.cli import options
+from client.cli.training import open_store, require_torch, screen, stated
+
+if TYPE_CHECKING:
+    from client.train.finished import PartAccuracy
+
+__all__ = ["register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(evaluate)
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Run folder of `vl2v train`.")],
+    data: Annotated[
+        Path | None, typer.Argument(help="Another DATA/<domain>/<class>/<image> folder.")
+    ] = None,
+    *,
+    threads: options.Threads = None,
+    cache: options.Cache = None,
+    as_json: options.Json = False,
+) -> None:
+    """Accuracy per domain: training part, validation part, and all pictures. Costs nothing.
+
+    Example: vl2v evaluate runs/adip-sketch
+    """
+    with stated():
+        require_torch(threads)
+        rows = [asdict(row) for row in _measure(run, data, cache)]
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(row))
+        return
+    table = Table("domain", "role", "part", "pictures", "accuracy", "mean per class")
+    for row in rows:
+        shares = (f"{row['accuracy']:.1%}", f"{row['class_accuracy']:.1%}")
+        table.add_row(row["domain"], row["role"], row["part"], str(row["pictures"]), *shares)
+    Console().print(table)
+
+
+def _measure(run: Path, data: Path | None, cache: str | None) -> "list[PartAccuracy]":
+    from client.train.experiment import open_experiment
+    from client.train.finished import evaluate_student, load_finished
+    from client.train.runs import RunFolder
+
+    folder = RunFolder(run)
+    student = load_finished(folder)
+    root = data or Path(folder.read_config()["data"])
+    with open_store(cache) as store, screen.status("evaluating"):
+        return evaluate_student(student, open_experiment(root, student.config, store))

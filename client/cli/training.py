@@ -1,0 +1,82 @@
+"""What the training commands have in common: errors as sentences, Ctrl-C, threads, a progress bar."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from client.cache.store import EmbeddingStore
+from client.errors import ClientError
+from client.settings import ClientSettings
+
+screen = Console(stderr=True)
+
+__all__ = ["open_store", "require_torch", "screen", "show_progress", "stated", "stopping"]
+
+
+@contextmanager
+def stated() -> Iterator[None]:
+    """Turn the client's errors into one sentence on stderr and their exit code."""
+    try:
+        yield
+    except ClientError as error:
+        screen.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(error.exit_code) from error
+    except KeyboardInterrupt as error:
+        screen.print("stopped; run the same command again to go on", style="red")
+        raise typer.Exit(130) from error
+
+
+@contextmanager
+def stopping() -> Iterator[Callable[[], bool]]:
+    """A question that Ctrl-C answers with yes; a second Ctrl-C stops at once."""
+    asked: list[int] = []
+
+    def remember(_number: int, _frame: Any) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(1)
+        screen.print("finishing this step and saving; Ctrl-C again stops at once")
+
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def show_progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on stderr that hears (stage, done, total)."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=screen) as bar:
+        task = bar.add_task(title, total=None)
+
+        def hear(stage: str, done: int, total: int) -> None:
+            bar.update(task, description=f"{title} · {stage}", completed=done, total=total)
+
+        yield hear
+
+
+def open_store(cache: str | None) -> EmbeddingStore:
+    """The cache of the settings, or the one named. Raises CacheError."""
+    return EmbeddingStore.open(cache or ClientSettings.load().cache)
+
+
+def require_torch(threads: int | None) -> None:
+    """Load torch, or say how to install it; use `threads` processor threads."""
+    try:
+        import torch
+    except ImportError as error:
+        raise ClientError("this command needs torch: type `pip install 'vl2v[train]'`") from error
+    if threads:
+        torch.set_num_threads(threads)

@@ -1,0 +1,106 @@
+"""A folder that `timm.create_model("local-dir:PATH", pretrained=True)` loads and that answers alone."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from client.export.card import write_card
+from client.train.errors import TrainingError
+from client.train.finished import FinishedStudent, load_finished
+from client.train.runs import RunFolder
+
+TOLERANCE = 1e-4
+"""Largest difference of a logit, in units of the largest logit, between the student and its copy."""
+
+__all__ = ["export_timm"]
+
+
+def export_timm(run: RunFolder, out: Path) -> Path:
+    """Write model.safetensors, config.json, classes.json and a model card to `out`.
+
+    The class texts are folded into the frozen head: classifier = scale · T·(W, b), so the copy
+    needs neither vendor nor cache, and its largest logit is the student's answer. The folder is
+    loaded again and compared before it takes its place. Raises TrainingError.
+    """
+    student = load_finished(run)
+    model = _build(student)
+    partial = out.with_name(out.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    size = student.config.image_size
+    timm.models.save_for_hf(
+        model,
+        str(partial),
+        model_config={"label_names": list(student.classes)},
+        safe_serialization=True,
+        data_config={
+            "input_size": (3, size, size),
+            "mean": tuple(student.student.get_buffer("mean").flatten().tolist()),
+            "std": tuple(student.student.get_buffer("std").flatten().tolist()),
+            "interpolation": "bicubic",
+            "crop_pct": 1.0,
+            "crop_mode": "squash",
+        },
+    )
+    _compare(student, partial)
+    (partial / "classes.json").write_text(json.dumps(student.classes, indent=1), encoding="utf-8")
+    write_card(partial / "README.md", run, student.classes)
+    if out.exists():
+        shutil.rmtree(out)
+    partial.replace(out)
+    return out
+
+
+def fold_head(student: FinishedStudent) -> tuple[Tensor, Tensor]:
+    """(weight float32[k, dS], bias float32[k]) of the classifier that gives the student's answers.
+
+    T·(W f + b) and the cosines to T have their largest entry in the same place: |W f + b| is common.
+    """
+    weight, bias = student.student.head.weight, student.student.head.bias
+    if student.texts is None:
+        return weight, bias
+    texts = student.texts * student.logit_scale
+    return texts @ weight, texts @ bias
+
+
+def _build(student: FinishedStudent) -> nn.Module:
+    spec = student.student.spec
+    options: dict[str, Any] = {"num_classes": len(student.classes)}
+    config = timm.get_pretrained_cfg(spec.name)
+    if config is not None and config.fixed_input_size:
+        options["img_size"] = spec.image_size
+    model: Any = timm.create_model(spec.name, **options)
+    classifier = model.get_classifier()
+    if not isinstance(classifier, nn.Linear):
+        raise TrainingError(
+            f"{spec.name} has a classifier of a kind that cannot carry the head "
+            f"({type(classifier).__name__}): export another student"
+        )
+    model.load_state_dict(student.student.backbone.state_dict(), strict=False)
+    weight, bias = fold_head(student)
+    with torch.no_grad():
+        classifier.weight.copy_(weight)
+        classifier.bias.copy_(bias)
+    ready: nn.Module = model.eval()
+    return ready
+
+
+@torch.no_grad()
+def _compare(student: FinishedStudent, folder: Path) -> None:
+    """Load the copy as a user will, and hold its logits against the student's on random pictures."""
+    copy = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    size = student.config.image_size
+    images = torch.rand(8, 3, size, size, generator=torch.Generator().manual_seed(0))
+    weight, bias = fold_head(student)
+    wanted = student.student.features(images) @ weight.T + bias
+    mean, std = student.student.get_buffer("mean"), student.student.get_buffer("std")
+    found = copy((images - mean) / std)
+    if not torch.allclose(found, wanted, rtol=0, atol=TOLERANCE * float(wanted.abs().max())):
+        raise TrainingError(
+            f"the exported {student.config.student} answers differently from the student: export "
+            "another student, and report this"
+        )

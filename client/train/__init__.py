@@ -1,0 +1,3 @@
+"""Distil bought embeddings into a small model; importing this package needs no torch."""
+
+__all__: list[str] = []

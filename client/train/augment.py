@@ -1,0 +1,67 @@
+"""Random crops, flips and colours, drawn per sample and done on whole batches."""
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+MIN_AREA = 0.7
+"""Smallest share of the picture that a crop keeps (VL2V-ADiP's 0.7–1.0)."""
+MAX_ASPECT = math.log(4 / 3)
+JITTER = 0.3
+"""Of brightness, contrast, saturation and hue (in units of half a turn for hue)."""
+GREY = 0.1
+"""Share of samples that lose their colour."""
+
+_TO_YIQ = torch.tensor(
+    [[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]]
+)
+
+__all__ = ["augment", "to_unit_range"]
+
+
+def to_unit_range(pixels: NDArray[np.uint8]) -> Tensor:
+    """float32[n, 3, s, s] in [0, 1] of uint8[n, s, s, 3]."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
+
+
+def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+    """A random view of each of float32[n, 3, s, s]; borders are continued, values stay in [0, 1]."""
+    draws = torch.rand(10, len(images), generator=generator)
+    moved = F.grid_sample(
+        images, _crop(draws, list(images.shape)), padding_mode="border", align_corners=False
+    )
+    return _recolour(moved, draws).clamp_(0, 1)
+
+
+def _crop(draws: Tensor, shape: list[int]) -> Tensor:
+    """Sampling grid of a random-resized crop with a horizontal flip in half of the samples."""
+    side = torch.sqrt(MIN_AREA + (1 - MIN_AREA) * draws[0])
+    aspect = torch.exp((draws[1] - 0.5) * MAX_ASPECT)
+    width, height = (side * aspect).clamp(max=1), (side / aspect).clamp(max=1)
+    left = (2 * draws[2] - 1) * (1 - width)
+    top = (2 * draws[3] - 1) * (1 - height)
+    mirror = torch.where(draws[4] < 0.5, -1.0, 1.0)
+    zero = torch.zeros_like(width)
+    rows = torch.stack([width * mirror, zero, left, zero, height, top], dim=1)
+    grid: Tensor = F.affine_grid(rows.view(-1, 2, 3), shape, align_corners=False)
+    return grid
+
+
+def _recolour(images: Tensor, draws: Tensor) -> Tensor:
+    """Hue, saturation and greyscale as one 3×3 matrix a sample; then contrast and brightness."""
+    brightness, contrast, saturation = 1 + JITTER * (2 * draws[5:8] - 1)
+    turn = math.pi * JITTER * (2 * draws[8] - 1)
+    saturation = torch.where(draws[9] < GREY, torch.zeros_like(saturation), saturation)
+    cos, sin = saturation * torch.cos(turn), saturation * torch.sin(turn)
+    zero, one = torch.zeros_like(cos), torch.ones_like(cos)
+    rotation = torch.stack([one, zero, zero, zero, cos, -sin, zero, sin, cos], dim=1).view(-1, 3, 3)
+    matrix = torch.linalg.inv(_TO_YIQ) @ rotation @ _TO_YIQ
+    turned = torch.matmul(matrix, images.flatten(2)).view_as(images)
+    grey = turned.mean(dim=(1, 2, 3), keepdim=True)
+    factor = contrast.view(-1, 1, 1, 1)
+    adjusted: Tensor = (grey + (turned - grey) * factor) * brightness.view(-1, 1, 1, 1)
+    return adjusted

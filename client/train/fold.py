@@ -1,0 +1,86 @@
+"""Which pictures train, which validate, which are only tested: one leave-domains-out fold."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client.data.manifest import Manifest
+from client.data.splits import Split
+from client.train.errors import TrainingError, check_name
+
+Rows = NDArray[np.int64]
+"""int64[n] positions in `manifest.pictures`."""
+
+__all__ = ["Fold", "Rows", "make_fold"]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The pictures of one experiment by their part in it."""
+
+    manifest: Manifest
+    split: Split
+    targets: tuple[str, ...]
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """The domains that are trained on."""
+        return tuple(d for d in self.manifest.domains if d not in self.targets)
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """int64[n]: every picture's class, over the union of the domains."""
+        index = {name: i for i, name in enumerate(self.manifest.classes)}
+        return np.array([index[p.label] for p in self.manifest.pictures], dtype=np.int64)
+
+    @cached_property
+    def domains(self) -> NDArray[np.int64]:
+        """int64[n]: every picture's domain."""
+        index = {name: i for i, name in enumerate(self.manifest.domains)}
+        return np.array([index[p.domain] for p in self.manifest.pictures], dtype=np.int64)
+
+    @cached_property
+    def training(self) -> Rows:
+        """The training part of the source domains: all that a student ever learns from."""
+        return self._of(self.split.training, self.sources)
+
+    @cached_property
+    def validation(self) -> Rows:
+        """The validation part of the source domains: decides every choice, and is "in-domain"."""
+        return self._of(self.split.validation, self.sources)
+
+    @cached_property
+    def tested(self) -> Rows:
+        """Every picture of the target domains."""
+        return self._of((*self.split.training, *self.split.validation), self.targets)
+
+    def part(self, domain: str, part: str) -> Rows:
+        """A domain's training part (`in`) or validation part (`out`), in DomainBed's words."""
+        return self._of(self.split.training if part == "in" else self.split.validation, (domain,))
+
+    def _of(self, rows: tuple[int, ...], domains: tuple[str, ...]) -> Rows:
+        wanted = [i for i in rows if self.manifest.pictures[i].domain in domains]
+        return np.array(sorted(wanted), dtype=np.int64)
+
+
+def make_fold(manifest: Manifest, split: Split, targets: tuple[str, ...]) -> Fold:
+    """The fold that leaves `targets` out. Raises TrainingError when nothing is left to learn from."""
+    if len(manifest.domains) < 2:
+        only = ", ".join(manifest.domains)
+        raise TrainingError(
+            f"{manifest.root} holds a single domain ({only}), and leaving one out needs at least two: "
+            "lay the images out as DATA/<domain>/<class>/<image>"
+        )
+    for target in targets:
+        check_name("target", target, manifest.domains)
+    fold = Fold(manifest, split, targets)
+    if not fold.sources:
+        raise TrainingError("every domain is a target: leave at least one domain to train on")
+    if not len(fold.training) or not len(fold.validation):
+        raise TrainingError(
+            f"the source domains have {len(fold.training)} training and {len(fold.validation)} "
+            "validation images: add images, or change --holdout"
+        )
+    return fold

@@ -1,0 +1,118 @@
+"""What a method's queries cost: counted in the client's journal, at the price actually paid."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+
+from client.cache.store import EmbeddingStore
+from client.cache.tables import journal, journal_item
+from client.train.fold import Fold
+from client.train.methods import Method
+from client.train.teacher import Teacher, class_prompts
+from shared.digests import digest_text
+from shared.wire import Modality
+
+CHUNK = 500
+"""Digests a statement: below every database's limit of parameters."""
+
+__all__ = ["Bill", "Spending", "count_spending"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """Distinct items asked of the vendor, and what they cost."""
+
+    images: int = 0
+    texts: int = 0
+    cost_nanousd: int = 0
+
+    def __add__(self, other: "Bill") -> "Bill":
+        return Bill(
+            self.images + other.images,
+            self.texts + other.texts,
+            self.cost_nanousd + other.cost_nanousd,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """One method on one fold: what it learns from, and what testing it asks of the teacher."""
+
+    training: Bill
+    evaluation: Bill
+
+    def document(self) -> dict[str, Any]:
+        """As results.jsonl carries it."""
+        return asdict(self)
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> "Spending":
+        """The spending of `document()`."""
+        return cls(Bill(**document["training"]), Bill(**document["evaluation"]))
+
+
+def count_spending(method: Method, folds: Sequence[Fold], teacher: Teacher | None) -> Spending:
+    """What was paid for the vectors that `method` reads on these folds of one folder, each once.
+
+    The teacher's own row (zero-shot) has its texts and pictures under evaluation: nothing learned
+    from them.
+    """
+    if teacher is None or not (method.reads_images or method.reads_texts):
+        return Spending(Bill(), Bill())
+    prompts = class_prompts(folds[0].manifest, teacher.document)
+    text_digests = {digest_text(text) for texts in prompts.values() for text in texts}
+    texts = _bill(teacher, "text", text_digests)
+    if not method.trains:
+        asked = _digests(folds, lambda fold: (*fold.validation, *fold.tested))
+        return Spending(Bill(), texts + _bill(teacher, "image", asked))
+    if not method.reads_images:
+        return Spending(texts, Bill())
+    learned = _digests(folds, lambda fold: (*fold.training,))
+    return Spending(texts + _bill(teacher, "image", learned), Bill())
+
+
+def _digests(folds: Sequence[Fold], part: Callable[[Fold], tuple[Any, ...]]) -> set[bytes]:
+    return {fold.manifest.pictures[int(row)].digest for fold in folds for row in part(fold)}
+
+
+def _bill(teacher: Teacher, modality: Modality, digests: set[bytes]) -> Bill:
+    count, cost = _paid(teacher.store, teacher.document.revision, modality, digests)
+    images, texts = (count, 0) if modality == "image" else (0, count)
+    return Bill(images, texts, cost)
+
+
+def _paid(
+    store: EmbeddingStore, revision: str, modality: Modality, digests: set[bytes]
+) -> tuple[int, int]:
+    """(distinct items delivered, nano-dollars paid for them) by the journal.
+
+    A batch that was read in part counts for its delivered items' equal shares: the vendor's receipt
+    is one amount for each batch, and a batch has one price.
+    """
+    wanted = sorted(digests)
+    read: dict[int, set[bytes]] = {}
+    with store.database.read() as connection:
+        for start in range(0, len(wanted), CHUNK):
+            rows = connection.execute(
+                select(journal_item.c.journal_id, journal_item.c.digest)
+                .join(journal, journal.c.id == journal_item.c.journal_id)
+                .where(
+                    journal.c.revision == revision,
+                    journal.c.modality == modality,
+                    journal.c.state == "settled",
+                    journal_item.c.error_code.is_(None),
+                    journal_item.c.digest.in_(wanted[start : start + CHUNK]),
+                )
+            )
+            for batch, digest in rows:
+                read.setdefault(batch, set()).add(digest)
+        costs = connection.execute(
+            select(journal.c.id, journal.c.cost_nanousd, func.count())
+            .join(journal_item, journal_item.c.journal_id == journal.c.id)
+            .where(journal.c.state == "settled", journal_item.c.error_code.is_(None))
+            .group_by(journal.c.id, journal.c.cost_nanousd)
+        ).all()
+    cost = sum(int(c) * len(read[batch]) // count for batch, c, count in costs if batch in read)
+    return len(set().union(*read.values())), cost

@@ -1,0 +1,132 @@
+"""What a method teaches: targets over cached vectors, a loss, and how outputs are read as classes."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from client.train.heads import HeadFit, Judge, fit_classifier, fit_ridge
+from client.train.losses import adip_loss, kd_loss
+
+__all__ = ["AlignmentTask", "ClassificationTask", "Task", "read_scores"]
+
+Losses = dict[str, Tensor]
+"""`loss` to be minimised, and its components for the log; scalars."""
+
+
+class Task(Protocol):
+    """One method on one fold. `rows` are positions in the fold's training part."""
+
+    @property
+    def head_width(self) -> int:
+        """Numbers a picture: the teacher's dimension, or the classes."""
+        ...
+
+    @property
+    def trains_head(self) -> bool:
+        """Whether Distill also moves the head; aligned heads stay as Align left them."""
+        ...
+
+    @property
+    def classes(self) -> Tensor | None:
+        """float32[k, d] unit class texts that outputs are compared with; None: they are logits."""
+        ...
+
+    def fit_head(self, features: Tensor, rows: Tensor, weights: Tensor, judge: Judge) -> HeadFit:
+        """The head for fixed features float32[n, dS], to convergence; `weights` sum to one."""
+        ...
+
+    def loss(self, outputs: Tensor, rows: Tensor) -> Losses:
+        """The objective on float[n, head_width]."""
+        ...
+
+
+@dataclass(frozen=True)
+class AlignmentTask:
+    """Point the student where the teacher's image and class text vectors point (adip, text-only)."""
+
+    texts: Tensor
+    """float32[k, dT] unit."""
+    labels: Tensor
+    """int64[n]"""
+    images: Tensor | None
+    """float32[n, dT] unit; None: the class texts alone."""
+    image_weight: float
+    trains_head: bool = False
+
+    @property
+    def head_width(self) -> int:
+        return self.texts.shape[1]
+
+    @property
+    def classes(self) -> Tensor | None:
+        return self.texts
+
+    def fit_head(self, features: Tensor, rows: Tensor, weights: Tensor, judge: Judge) -> HeadFit:
+        """Align: the ridge solution towards u = λI + (1−λ)T_y.
+
+        The loss equals −⟨ẑ, u⟩, so u is the direction that it asks for; regressing on u asks for
+        the same direction, has one optimum, and is solved exactly.
+        """
+        return fit_ridge(features, self._aim(rows), weights, judge)
+
+    def loss(self, outputs: Tensor, rows: Tensor) -> Losses:
+        """Distill: `adip_loss`, eq. of method § 1.3."""
+        images = None if self.images is None else self.images[rows]
+        return adip_loss(outputs, self.texts[self.labels[rows]], images, self.image_weight)
+
+    def _aim(self, rows: Tensor) -> Tensor:
+        texts = self.texts[self.labels[rows]]
+        if self.images is None:
+            return texts
+        return self.image_weight * self.images[rows] + (1 - self.image_weight) * texts
+
+
+@dataclass(frozen=True)
+class ClassificationTask:
+    """Learn the labels (erm), and with `teacher` also the teacher's softened answers (kd)."""
+
+    labels: Tensor
+    """int64[n]"""
+    class_count: int
+    teacher: Tensor | None
+    """float32[n, k] zero-shot logits; None: labels alone."""
+    temperature: float
+    trains_head: bool = True
+    classes: Tensor | None = None
+
+    @property
+    def head_width(self) -> int:
+        return self.class_count
+
+    def fit_head(self, features: Tensor, rows: Tensor, weights: Tensor, judge: Judge) -> HeadFit:
+        """The linear probe: this task's loss on fixed features, with an L2 penalty."""
+        labels = self.labels[rows]
+        teacher = None if self.teacher is None else self.teacher[rows]
+
+        def objective(logits: Tensor) -> Tensor:
+            per_row = F.cross_entropy(logits, labels, reduction="none")
+            if teacher is not None:
+                per_row = per_row + _divergence(logits, teacher, self.temperature)
+            return (weights * per_row).sum()
+
+        return fit_classifier(features, self.class_count, weights, objective, judge)
+
+    def loss(self, outputs: Tensor, rows: Tensor) -> Losses:
+        """`kd_loss`."""
+        teacher = None if self.teacher is None else self.teacher[rows]
+        return kd_loss(outputs, self.labels[rows], teacher, self.temperature)
+
+
+def read_scores(outputs: Tensor, classes: Tensor | None) -> Tensor:
+    """float[n, k] whose argmax is the answer: cosines to the class texts, or the logits as they are."""
+    return outputs if classes is None else F.normalize(outputs, dim=-1) @ classes.T
+
+
+def _divergence(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """τ²·KL of each row, float[n]."""
+    ours = torch.log_softmax(logits / temperature, dim=-1)
+    theirs = torch.log_softmax(teacher / temperature, dim=-1)
+    return temperature**2 * (theirs.exp() * (theirs - ours)).sum(dim=-1)

@@ -1,0 +1,104 @@
+"""The teacher as training sees it: vectors from the cache, never the network."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from client.cache.store import EmbeddingStore, Purpose
+from client.data.manifest import Manifest
+from client.data.prompts import build_prompts, load_synonyms
+from client.train.errors import MissingVectors
+from client.train.fold import Fold, Rows
+from shared.codecs import Vector
+from shared.digests import digest_text
+from shared.money import parse_usd, show_usd
+from shared.wire import ModelDocument
+
+__all__ = ["Teacher", "class_prompts"]
+
+
+def class_prompts(manifest: Manifest, document: ModelDocument) -> dict[str, tuple[str, ...]]:
+    """Class → the texts it is asked about as: synonyms × the vendor's recommended templates."""
+    return build_prompts(
+        manifest.classes,
+        templates=document.prompt_templates,
+        synonyms=load_synonyms(manifest.root),
+    )
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """One model's bought vectors."""
+
+    store: EmbeddingStore
+    document: ModelDocument
+
+    @classmethod
+    def open(cls, store: EmbeddingStore, model: str) -> "Teacher":
+        """The teacher as it was last bought from. Raises ModelNotCached."""
+        return cls(store, store.model(model))
+
+    def read_texts(self, fold: Fold) -> Vector:
+        """float32[k, d] unit: each class's mean of unit prompt vectors, made unit again.
+
+        Raises MissingVectors.
+        """
+        prompts = class_prompts(fold.manifest, self.document)
+        digests = {text: digest_text(text) for texts in prompts.values() for text in texts}
+        found = self.store.get_many(self.document.revision, "text", sorted(set(digests.values())))
+        self._require("class texts", sorted(set(digests.values())), found, fold)
+        return np.stack(
+            [
+                _unit(np.mean([_unit(found[digests[text]]) for text in texts], axis=0))
+                for texts in prompts.values()
+            ]
+        )
+
+    def read_images(self, fold: Fold, rows: Rows, purpose: Purpose = "training") -> Vector:
+        """float32[len(rows), d] unit: the pictures' vectors. Raises MissingVectors.
+
+        With purpose `training`, vectors that were bought to evaluate the teacher do not exist.
+        """
+        digests = [fold.manifest.pictures[int(row)].digest for row in rows]
+        found = self.store.get_many(
+            self.document.revision, "image", sorted(set(digests)), purpose=purpose
+        )
+        self._require("images", sorted(set(digests)), found, fold, purpose)
+        return np.stack([_unit(found[digest]) for digest in digests])
+
+    def _require(
+        self,
+        what: str,
+        wanted: Sequence[bytes],
+        found: Mapping[bytes, Vector],
+        fold: Fold,
+        purpose: Purpose = "training",
+    ) -> None:
+        missing = len(wanted) - len(found)
+        if not missing:
+            return
+        images = what == "images"
+        price = self.document.price_per_image_usd if images else self.document.price_per_text_usd
+        cost = show_usd(missing * parse_usd(price))
+        raise MissingVectors(
+            f"{missing} of the {len(wanted)} {what} needed for {purpose} are not in the cache; "
+            f"at today's price they cost {cost}. Buy them with: "
+            f"{fetch_command(fold.manifest.root, self.document.id, fold.targets, purpose)}"
+        )
+
+
+def fetch_command(root: Path, model: str, targets: Sequence[str], purpose: Purpose) -> str:
+    """What to type to buy a fold's vectors."""
+    parts = ["vl2v fetch", str(root), "--model", model]
+    for target in targets:
+        parts += ["--target", target]
+    if purpose == "evaluation":
+        parts += ["--purpose evaluation"]
+    return " ".join([*parts, "--budget USD"])
+
+
+def _unit(vector: Vector) -> Vector:
+    """The vector at length one; float16 storage leaves it off by some 10⁻⁴."""
+    return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
