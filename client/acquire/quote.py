@@ -2,18 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from client.acquire.batches import MAX_BYTES, wire_size
 from client.acquire.wants import Wants
 from client.budget import Budget, ItemOutcome, Journal
 from client.cache import EmbeddingStore
+from client.data import DataError
+from shared.errors import ErrorCode
 from shared.money import parse_usd
 from shared.wire import Modality, ModelDocument
 
 MODALITIES: tuple[Modality, ...] = ("text", "image")
 """Texts first: they are few and cheap, and no training can do without them."""
 
-__all__ = ["MODALITIES", "Quote", "QuoteLine", "make_quote"]
+LASTING = frozenset({ErrorCode.INVALID_IMAGE, ErrorCode.INVALID_TEXT})
+"""Refusals that the same bytes would meet again; anything else is worth another try."""
+
+__all__ = ["LASTING", "MODALITIES", "Quote", "QuoteLine", "make_quote"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ def make_quote(
         "text": document.price_per_text_usd,
     }
     sizes: dict[Modality, dict[bytes, int]] = {
-        "image": {d: wire_size(p.stat().st_size) for d, p in wants.images.items()},
+        "image": {d: _image_size(path) for d, path in wants.images.items()},
         "text": {d: len(text.encode()) for d, text in wants.texts.items()},
     }
     lines = tuple(
@@ -93,7 +99,8 @@ def _make_line(
 ) -> QuoteLine:
     held = store.held(revision, modality, list(sizes))
     missing = {digest: size for digest, size in sizes.items() if digest not in held}
-    refused = journal.failures(revision, modality, list(missing))
+    known = journal.failures(revision, modality, list(missing))
+    refused = {digest: outcome for digest, outcome in known.items() if outcome.code in LASTING}
     for digest, size in missing.items():
         if size > MAX_BYTES:
             said = f"{size:,} bytes in base64 are more than {MAX_BYTES:,}"
@@ -106,3 +113,12 @@ def _make_line(
         missing={digest: missing[digest] for digest in sorted(missing) if digest not in refused},
         price_nanousd=parse_usd(price),
     )
+
+
+def _image_size(path: Path) -> int:
+    try:
+        return wire_size(path.stat().st_size)
+    except OSError as error:
+        raise DataError(
+            f"{path} vanished ({error.strerror}): run the same command again"
+        ) from error

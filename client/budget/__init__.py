@@ -1,5 +1,6 @@
 """What was planned, sent and paid, and how much more may be: the journal and the budgets."""
 
+from client.budget.books import check_books
 from client.budget.budgets import Budget, Budgets, BudgetTooSmall
 from client.budget.entries import (
     Batch,
@@ -22,4 +23,5 @@ __all__ = [
     "Settlement",
     "State",
     "Total",
+    "check_books",
 ]

@@ -1,0 +1,109 @@
+"""`vl2v fetch`: quote, then buy the embeddings that are missing."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from client.cli.screen import INTERRUPTED, JsonFlag, errors
+from client.errors import UsageError
+
+__all__ = ["fetch", "register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(fetch)
+
+
+def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
+    data: Annotated[Path, typer.Argument(help="Folder laid out as DATA/domain/class/image.")],
+    model: Annotated[str, typer.Option(help="The teacher: an id of `vl2v models`.")],
+    budget: Annotated[
+        str | None, typer.Option(help="Dollars this run may spend in all, like 2.50.")
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="A domain kept for testing; may be given again.")
+    ] = None,
+    purpose: Annotated[
+        Literal["training", "evaluation"],
+        typer.Option(help="evaluation: what judging the teacher itself needs; never trained on."),
+    ] = "training",
+    templates: Annotated[
+        list[str] | None,
+        typer.Option(help="A prompt with {} for the class; default: what the vendor recommends."),
+    ] = None,
+    split_seed: Annotated[int, typer.Option(help="Which pictures train and which validate.")] = 0,
+    run: Annotated[
+        str | None, typer.Option(help="Name of the budget; default from DATA and the model.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the quote and spend nothing.")
+    ] = False,
+    resume: Annotated[  # noqa: ARG001 (accepted because people type it)
+        bool, typer.Option("--resume", help="Go on where a fetch ended; every fetch does.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Buy the embeddings that DATA needs and the cache lacks, each once, within a budget.
+
+    Exit code 3 when the budget ends first; run it again with a larger one to go on.
+
+    Example: vl2v fetch DATA --model icon-clip --budget 2.50 --target solid
+    """
+    from client.cli.fetching import FetchOrder, carry_out
+
+    order = FetchOrder(
+        data=data,
+        model=model,
+        cap_nanousd=_read_budget(budget),
+        targets=tuple(target or ()),
+        purpose=purpose,
+        templates=tuple(templates or ()),
+        split_seed=split_seed,
+        run=run,
+        dry_run=dry_run,
+    )
+    with _interruptible() as stop:
+        carry_out(order, stop, as_json=as_json)
+
+
+def _read_budget(text: str | None) -> int | None:
+    from shared.money import parse_usd
+
+    if text is None:
+        return None
+    try:
+        cap = parse_usd(text.removeprefix("$"))
+    except ValueError as error:
+        raise UsageError(f"--budget: {error}") from error
+    if cap < 0:
+        raise UsageError("--budget: a budget is not negative")
+    return cap
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; the second ends the process as it stands."""
+    stop = threading.Event()
+
+    def on_interrupt(_signal: int, _frame: Any) -> None:
+        if stop.is_set():
+            # The journal knows what is under way: nothing needs a tidy end.
+            os._exit(INTERRUPTED)
+        stop.set()
+        errors().print("finishing what is under way; Ctrl-C again stops at once")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
