@@ -1,20 +1,23 @@
 """Structured logs on standard error, with every API key blacked out."""
 
-import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
-_KEY = re.compile(r"(vl2v_(?:live|test|admin)_)[A-Za-z0-9_]+")
+from vendor_api.auth import keys
 
 __all__ = ["configure_logs", "redact"]
 
 
 def configure_logs(*, json: bool, level: str = "info") -> None:
     """Set up structlog for a server process: JSON lines, or lines for a person."""
-    renderer = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer()
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if json
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -33,5 +36,5 @@ def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mutab
     """Keep of a key only its prefix, wherever in a line it stands."""
     for name, value in event.items():
         if isinstance(value, str):
-            event[name] = _KEY.sub(r"\1…", value)
+            event[name] = keys.redact(value)
     return event

@@ -9,13 +9,13 @@ import orjson
 from shared import headers
 from shared.codecs import Vector, encode_base64
 from shared.money import format_usd
-from shared.wire import EmbeddingRequest
+from shared.wire import EmbeddingRequest, ItemError
 from vendor_api.embeddings.requests import Ask
 from vendor_api.embeddings.work import Work
 from vendor_api.metering.quote import Quote
 from vendor_api.metering.service import Settlement
 
-__all__ = ["Delivery", "write_answer"]
+__all__ = ["Delivery", "find_problems", "write_answer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,9 @@ def write_answer(
     settlement: Settlement,
 ) -> Delivery:
     """`EmbeddingResponse` as JSON, without a detour through pydantic: vectors are most of it."""
-    first = quote.first_of
+    first, problems = quote.first_of, find_problems(asks, quote, work)
     data = []
-    for index, (ask, line) in enumerate(zip(asks, quote.line_of, strict=True)):
-        problem = ask.problem if line is None else work.problems[line]
+    for index, (line, problem) in enumerate(zip(quote.line_of, problems, strict=True)):
         vector = None if line is None else work.vectors[line]
         cost = settlement.line_costs_nanousd[line] if line is not None and first[index] else 0
         data.append(
@@ -66,6 +65,14 @@ def write_answer(
     }
     # float32 straight from numpy: shortest digits that read back to the same float32.
     return Delivery(orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY), _headers(settlement))
+
+
+def find_problems(asks: Sequence[Ask], quote: Quote, work: Work) -> list[ItemError | None]:
+    """By item: why it has no vector, whether that was seen before or after it was decoded."""
+    return [
+        ask.problem if line is None else work.problems[line]
+        for ask, line in zip(asks, quote.line_of, strict=True)
+    ]
 
 
 def _encode(vector: Vector, request: EmbeddingRequest) -> Any:

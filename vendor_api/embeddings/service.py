@@ -10,14 +10,14 @@ from shared.digests import digest_request
 from shared.errors import ErrorCode
 from shared.wire import EmbeddingRequest
 from vendor_api.auth.service import Principal
-from vendor_api.embeddings.answer import Delivery, write_answer
+from vendor_api.embeddings.answer import Delivery, find_problems, write_answer
 from vendor_api.embeddings.requests import Ask, count_refused, read_items
 from vendor_api.embeddings.work import Work, refuse_all
 from vendor_api.engine.base import ModelInfo, ServedModel
 from vendor_api.errors import VendorError
 from vendor_api.ledger.commands import REQUEST_SECONDS
 from vendor_api.metering.quote import Asked, Quote, quote_items
-from vendor_api.metering.service import Meter, Order, Settlement
+from vendor_api.metering.service import Meter, NothingDelivered, Order, Settlement
 from vendor_api.metrics import Metrics
 from vendor_api.models.service import Catalogue
 
@@ -65,11 +65,15 @@ class Counter:
         asks = await asyncio.get_running_loop().run_in_executor(self._pool, read_items, request)
         quote = quote_items([_as_asked(ask) for ask in asks], prices)
         if not quote.lines:
-            raise refuse_all([ask.problem for ask in asks if ask.problem])
+            raise refuse_all([ask.problem for ask in asks])
         _check_engine(model)
         distinct = [ask for ask, first in zip(asks, quote.first_of, strict=True) if first]
         work = Work(model, distinct, pool=self._pool, deadline=deadline, gone=call.gone)
-        settlement = await self._meter.sell(_order(call, model, asks, quote), work.run)
+        try:
+            settlement = await self._meter.sell(_order(call, model, asks, quote), work.run)
+        except NothingDelivered:
+            # The work knows lines, the client its items.
+            raise refuse_all(find_problems(asks, quote, work)) from None
         self._count(model.info.id, asks, quote, work, settlement)
         return write_answer(request, model.name, asks, quote, work, settlement)
 

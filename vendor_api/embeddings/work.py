@@ -58,7 +58,7 @@ class Work:
         prepared = await self._prepare()
         ready = [line for line, item in enumerate(prepared) if item is not None]
         if not ready:
-            raise refuse_all([problem for problem in self.problems if problem])
+            raise refuse_all(self.problems)
         if self._gone.is_set():
             raise ClientGone
         outcomes = await self._embed([item for item in prepared if item is not None])
@@ -123,16 +123,18 @@ class Work:
             self.vectors[line] = outcome
 
 
-def refuse_all(problems: Sequence[ItemError]) -> NothingDelivered:
-    """The 422 for a request without one usable item."""
+def refuse_all(problems: Sequence[ItemError | None]) -> NothingDelivered:
+    """The 422 for a request without one usable item; `problems` by the item's index."""
+    items = [
+        ProblemItem(index=index, code=problem.code, message=problem.message)
+        for index, problem in enumerate(problems)
+        if problem is not None
+    ]
     return NothingDelivered(
         ErrorCode.NO_VALID_ITEM,
-        f"No item can be embedded, nothing was charged. The first: {problems[0].message}.",
+        f"No item can be embedded, nothing was charged. The first: {items[0].message}.",
         param="input",
-        items=[
-            ProblemItem(index=index, code=problem.code, message=problem.message)
-            for index, problem in enumerate(problems)
-        ],
+        items=items,
     )
 
 

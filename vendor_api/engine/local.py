@@ -2,12 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from vendor_api.engine.base import ServedModel
 from vendor_api.engine.batcher import DEFAULT_LIMITS, Batcher, BatcherLimits, BatchReport
 from vendor_api.refusal import Refusal
 
-__all__ = ["ModelSpec", "close_served", "load_served", "parse_models"]
+if TYPE_CHECKING:
+    from vendor_api.engine.clip import ClipModel
+
+Precision = Literal["fp32", "bf16"]
+
+__all__ = ["ModelSpec", "close_served", "load_clip", "load_served", "parse_models"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +36,29 @@ def parse_models(texts: Sequence[str]) -> tuple[ModelSpec, ...]:
     return models
 
 
+def load_clip(model: ModelSpec, precision: Precision = "fp32") -> "ClipModel":
+    """Load a model. Raises Refusal when it cannot be had."""
+    from shared.openclip import ModelNotFound
+    from vendor_api.engine.clip import ClipModel
+
+    try:
+        return ClipModel.load(model.id, model.spec, precision)
+    except ModelNotFound as error:
+        raise Refusal(str(error)) from error
+
+
 def load_served(
     model: ModelSpec,
     *,
-    precision: str = "fp32",
+    precision: Precision = "fp32",
     threads: int | None = None,
     limits: BatcherLimits = DEFAULT_LIMITS,
     observe: Callable[[str, BatchReport], None] = lambda model_id, report: None,
 ) -> ServedModel:
-    """Load a model and start its engine. Raises Refusal when it cannot be loaded."""
-    from shared.openclip import ModelNotFound, limit_threads
-    from vendor_api.engine.clip import ClipModel
+    """Load a model and start its engine. Raises Refusal when it cannot be had."""
+    from shared.openclip import limit_threads
 
-    try:
-        clip = ClipModel.load(model.id, model.spec, "bf16" if precision == "bf16" else "fp32")
-    except ModelNotFound as error:
-        raise Refusal(str(error)) from error
+    clip = load_clip(model, precision)
     engine = Batcher(
         clip,
         limits=limits,
