@@ -74,10 +74,10 @@ def pending(side: Side, url: str) -> bool:
 
 
 def find_scripts() -> Path:
-    """The migrations' folder: inside an installed package, else at the top of the checkout."""
-    here = Path(__file__).resolve().parent
-    installed = here / "_migrations"
-    return installed if installed.is_dir() else here.parent / "migrations"
+    """The migrations' folder: beside the installed packages, else at the top of the checkout."""
+    beside = Path(__file__).resolve().parent.parent
+    installed = beside / "vl2v_migrations"
+    return installed if installed.is_dir() else beside / "migrations"
 
 
 def _configure(side: Side, connection: Connection | None = None) -> Config:

@@ -45,7 +45,7 @@ MAX_SCALE = math.log(100.0)
 class TeacherConfig:
     """Everything that decides the weights, with the defaults of the shipped checkpoint."""
 
-    steps: int = 1400
+    steps: int = 1100
     """Optimiser steps."""
     batch: int = 512
     """Pairs a step."""
