@@ -9,7 +9,8 @@ import typer
 
 from client.cli import options
 from client.cli.options import DEFAULTS
-from client.cli.training import open_store, require_torch, screen, show_progress, stated, stopping
+from client.cli.screen import errors
+from client.cli.training import open_store, require_torch, show_progress, stopping
 from client.train.config import TrainConfig
 from client.train.methods import METHODS
 
@@ -55,37 +56,36 @@ def bench(  # noqa: PLR0913  (one parameter an option)
 
     Example: vl2v bench DATA --model icon-clip --seeds 3 --out bench
     """
-    with stated():
-        require_torch(threads)
-        from client.train.bench import BenchPlan, run_bench
-        from client.train.methods import find_method
+    require_torch(threads)
+    from client.train.bench import BenchPlan, run_bench
+    from client.train.methods import find_method
 
-        names = tuple(find_method(name).name for name in _split(methods) or METHODS)
-        config = TrainConfig(
-            student=student,
-            weights=weights,
-            model=model,
-            image_size=image_size,
-            steps=steps,
-            batch=batch,
-            lr=lr,
-            image_weight=image_weight,
-            temperature=temperature,
-            split_seed=split_seed,
-            trial_seed=trial_seed,
-        )
-        with open_store(cache) as store:
-            experiment = _open(data, config, store)
-            chosen = tuple(_split(targets)) or experiment.manifest.domains
-            plan = BenchPlan(config, names, chosen, seeds, selects=select)
-            with stopping() as stop, show_progress("bench") as report:
-                rows = run_bench(experiment, plan, out, report=report, stop=stop)
+    names = tuple(find_method(name).name for name in _split(methods) or METHODS)
+    config = TrainConfig(
+        student=student,
+        weights=weights,
+        model=model,
+        image_size=image_size,
+        steps=steps,
+        batch=batch,
+        lr=lr,
+        image_weight=image_weight,
+        temperature=temperature,
+        split_seed=split_seed,
+        trial_seed=trial_seed,
+    )
+    with open_store(cache) as store:
+        experiment = _open(data, config, store)
+        chosen = tuple(_split(targets)) or experiment.manifest.domains
+        plan = BenchPlan(config, names, chosen, seeds, selects=select)
+        with stopping() as stop, show_progress("bench") as report:
+            rows = run_bench(experiment, plan, out, report=report, stop=stop)
     if as_json:
         for row in rows:
             typer.echo(json.dumps(row.document()))
         return
     typer.echo((out / "table.md").read_text(encoding="utf-8"), nl=False)
-    screen.print(f"tables in {out}: table.md, table.csv, runs.csv", markup=False)
+    errors().print(f"tables in {out}: table.md, table.csv, runs.csv", markup=False)
 
 
 def tune(  # noqa: PLR0913  (one parameter an option)
@@ -113,36 +113,35 @@ def tune(  # noqa: PLR0913  (one parameter an option)
 
     Example: vl2v tune DATA --target sketch --model icon-clip --lrs 1e-4,3e-4 --out tuned
     """
-    with stated():
-        require_torch(threads)
-        from client.train.selection import IMAGE_WEIGHTS, LEARNING_RATES, select
+    require_torch(threads)
+    from client.train.selection import IMAGE_WEIGHTS, LEARNING_RATES, select
 
-        config = TrainConfig(
-            method=method,
-            targets=tuple(target or ()),
-            student=student,
-            weights=weights,
-            model=model,
-            image_size=image_size,
-            steps=steps,
-            batch=batch,
-            split_seed=split_seed,
-            trial_seed=trial_seed,
-        )
-        with open_store(cache) as store:
-            experiment = _open(data, config, store)
-            with stopping() as stop, show_progress("tune") as report:
-                choice = select(
-                    experiment,
-                    config,
-                    out,
-                    learning_rates=_numbers("--lrs", lrs) or LEARNING_RATES,
-                    image_weights=_numbers("--lambdas", lambdas) or IMAGE_WEIGHTS,
-                    report=report,
-                    stop=stop,
-                )
+    config = TrainConfig(
+        method=method,
+        targets=tuple(target or ()),
+        student=student,
+        weights=weights,
+        model=model,
+        image_size=image_size,
+        steps=steps,
+        batch=batch,
+        split_seed=split_seed,
+        trial_seed=trial_seed,
+    )
+    with open_store(cache) as store:
+        experiment = _open(data, config, store)
+        with stopping() as stop, show_progress("tune") as report:
+            choice = select(
+                experiment,
+                config,
+                out,
+                learning_rates=_numbers("--lrs", lrs) or LEARNING_RATES,
+                image_weights=_numbers("--lambdas", lambdas) or IMAGE_WEIGHTS,
+                report=report,
+                stop=stop,
+            )
     typer.echo(json.dumps(asdict(choice)))
-    screen.print(f"use it with: vl2v train … --choice {out / 'choice.json'}", markup=False)
+    errors().print(f"use it with: vl2v train … --choice {out / 'choice.json'}", markup=False)
 
 
 def _open(data: Path, config: TrainConfig, store: Any) -> Any:
@@ -150,7 +149,7 @@ def _open(data: Path, config: TrainConfig, store: Any) -> Any:
     from client.train.student import check_student
 
     check_student(config.student)
-    with screen.status("reading the data folder"):
+    with errors().status("reading the data folder"):
         experiment = open_experiment(data, config, store)
     experiment.fold(config.targets)
     return experiment

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from client.cli import options
-from client.cli.training import open_store, require_torch, screen, stated
+from client.cli.screen import errors, print_table
+from client.cli.training import open_store, require_torch
 
 if TYPE_CHECKING:
     from client.train.finished import PartAccuracy
@@ -37,18 +36,18 @@ def evaluate(
 
     Example: vl2v evaluate runs/adip-sketch
     """
-    with stated():
-        require_torch(threads)
-        rows = [asdict(row) for row in _measure(run, data, cache)]
+    require_torch(threads)
+    rows = [asdict(row) for row in _measure(run, data, cache)]
     if as_json:
         for row in rows:
             typer.echo(json.dumps(row))
         return
-    table = Table("domain", "role", "part", "pictures", "accuracy", "mean per class")
-    for row in rows:
-        shares = (f"{row['accuracy']:.1%}", f"{row['class_accuracy']:.1%}")
-        table.add_row(row["domain"], row["role"], row["part"], str(row["pictures"]), *shares)
-    Console().print(table)
+    columns = ("domain", "role", "part", "pictures", "accuracy", "mean per class")
+    cells = [
+        (*list(row.values())[:4], f"{row['accuracy']:.1%}", f"{row['class_accuracy']:.1%}")
+        for row in rows
+    ]
+    print_table(columns, cells)
 
 
 def _measure(run: Path, data: Path | None, cache: str | None) -> "list[PartAccuracy]":
@@ -59,5 +58,5 @@ def _measure(run: Path, data: Path | None, cache: str | None) -> "list[PartAccur
     folder = RunFolder(run)
     student = load_finished(folder)
     root = data or Path(folder.read_config()["data"])
-    with open_store(cache) as store, screen.status("evaluating"):
+    with open_store(cache) as store, errors().status("evaluating"):
         return evaluate_student(student, open_experiment(root, student.config, store))

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from client.cli import options
-from client.cli.training import require_torch, screen, stated
+from client.cli.screen import errors
+from client.cli.training import require_torch
 
 FORMATS = ("timm",)
 
@@ -29,15 +30,14 @@ def export(
 
     Example: vl2v export runs/adip-sketch --to timm --out model
     """
-    with stated():
-        require_torch(threads)
-        from client.export.timm_folder import export_timm
-        from client.train.errors import check_name
-        from client.train.runs import RunFolder
+    require_torch(threads)
+    from client.export.timm_folder import export_timm
+    from client.train.errors import check_name
+    from client.train.runs import RunFolder
 
-        check_name("format", to, FORMATS)
-        folder = export_timm(RunFolder(run), out or run / "export")
+    check_name("format", to, FORMATS)
+    folder = export_timm(RunFolder(run), out or run / "export")
     typer.echo(str(folder))
-    screen.print(
+    errors().print(
         f'load it with timm.create_model("local-dir:{folder}", pretrained=True)', markup=False
     )

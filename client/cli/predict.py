@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from client.cli import options
-from client.cli.training import require_torch, stated
+from client.cli.training import require_torch
 
 __all__ = ["register"]
 
@@ -29,12 +29,11 @@ def predict(
 
     Example: vl2v predict runs/adip-sketch photo.jpg
     """
-    with stated():
-        require_torch(threads)
-        from client.train.finished import load_finished
-        from client.train.runs import RunFolder
+    require_torch(threads)
+    from client.train.finished import load_finished
+    from client.train.runs import RunFolder
 
-        found = load_finished(RunFolder(run)).predict(images, top)
+    found = load_finished(RunFolder(run)).predict(images, top)
     for image, classes in zip(images, found, strict=True):
         if as_json:
             rows = [{"class": name, "probability": value} for name, value in classes]

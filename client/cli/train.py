@@ -8,12 +8,11 @@ import typer
 
 from client.cli import options
 from client.cli.options import DEFAULTS
+from client.cli.screen import errors
 from client.cli.training import (
     open_store,
     require_torch,
-    screen,
     show_progress,
-    stated,
     stopping,
 )
 from client.train.config import TrainConfig
@@ -76,29 +75,28 @@ def train(  # noqa: PLR0913  (one parameter an option)
 
     Example: vl2v train DATA --method adip --target sketch --model icon-clip --out runs/adip-sketch
     """
-    with stated():
-        require_torch(threads)
-        shared: dict[str, Any] = {
-            "targets": tuple(target or ()),
-            "student": student,
-            "weights": weights,
-            "model": model,
-            "image_size": image_size,
-            "steps": steps,
-            "batch": batch,
-            "lr": lr,
-            "image_weight": image_weight,
-            "temperature": temperature,
-            "weight_decay": weight_decay,
-            "warmup": warmup,
-            "views": views,
-            "averaging": averaging,
-            "batchnorm": "updated" if update_batchnorm else "frozen",
-            "holdout": holdout,
-            "split_seed": split_seed,
-            "trial_seed": trial_seed,
-        }
-        lines = _train_all(data, out, method, shared, choice, test_envs or [], cache, resume=resume)
+    require_torch(threads)
+    shared: dict[str, Any] = {
+        "targets": tuple(target or ()),
+        "student": student,
+        "weights": weights,
+        "model": model,
+        "image_size": image_size,
+        "steps": steps,
+        "batch": batch,
+        "lr": lr,
+        "image_weight": image_weight,
+        "temperature": temperature,
+        "weight_decay": weight_decay,
+        "warmup": warmup,
+        "views": views,
+        "averaging": averaging,
+        "batchnorm": "updated" if update_batchnorm else "frozen",
+        "holdout": holdout,
+        "split_seed": split_seed,
+        "trial_seed": trial_seed,
+    }
+    lines = _train_all(data, out, method, shared, choice, test_envs or [], cache, resume=resume)
     for line in lines:
         typer.echo(json.dumps(line) if as_json else _describe(line))
 
@@ -122,7 +120,7 @@ def _train_all(
     configs = [apply_choice(config, choice) for config in configs]
     check_student(configs[0].student)
     with open_store(cache) as store:
-        with screen.status("reading the data folder"):
+        with errors().status("reading the data folder"):
             experiment = open_experiment(data, configs[0], store)
         configs = [_add_targets(c, experiment.manifest.domains, test_envs) for c in configs]
         experiment.fold(configs[0].targets)
@@ -149,7 +147,7 @@ def _train_one(experiment: Any, config: TrainConfig, out: Path, *, resume: bool)
         )
         line = run_training(job, resume=resume)
     if line["weights"] == "random" and config.weights == "auto":
-        screen.print(
+        errors().print(
             f"no ImageNet weights of {config.student} are on this machine: it started from random "
             "ones. Give --weights FILE.safetensors for better.",
             style="yellow",

@@ -1,34 +1,18 @@
-"""What the training commands have in common: errors as sentences, Ctrl-C, threads, a progress bar."""
+"""What the training commands have in common: Ctrl-C, threads, a progress bar."""
 
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from client.cache.store import EmbeddingStore
+from client.cli.screen import errors
 from client.errors import ClientError
 from client.settings import ClientSettings
 
-screen = Console(stderr=True)
-
-__all__ = ["open_store", "require_torch", "screen", "show_progress", "stated", "stopping"]
-
-
-@contextmanager
-def stated() -> Iterator[None]:
-    """Turn the client's errors into one sentence on stderr and their exit code."""
-    try:
-        yield
-    except ClientError as error:
-        screen.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(error.exit_code) from error
-    except KeyboardInterrupt as error:
-        screen.print("stopped; run the same command again to go on", style="red")
-        raise typer.Exit(130) from error
+__all__ = ["open_store", "require_torch", "show_progress", "stopping"]
 
 
 @contextmanager
@@ -40,7 +24,7 @@ def stopping() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked.append(1)
-        screen.print("finishing this step and saving; Ctrl-C again stops at once")
+        errors().print("finishing this step and saving; Ctrl-C again stops at once")
 
     before = signal.signal(signal.SIGINT, remember)
     try:
@@ -58,7 +42,7 @@ def show_progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=screen) as bar:
+    with Progress(*columns, console=errors()) as bar:
         task = bar.add_task(title, total=None)
 
         def hear(stage: str, done: int, total: int) -> None:

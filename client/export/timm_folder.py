@@ -49,6 +49,8 @@ def export_timm(run: RunFolder, out: Path) -> Path:
     _compare(student, partial)
     (partial / "classes.json").write_text(json.dumps(student.classes, indent=1), encoding="utf-8")
     write_card(partial / "README.md", run, student.classes)
+    for file in partial.iterdir():
+        file.chmod(0o644)  # safetensors writes for its owner alone
     if out.exists():
         shutil.rmtree(out)
     partial.replace(out)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
+PENALTIES = (1e-2, 1e-1, 1.0, 10.0)
 """L2 penalties to choose from, in units of the features' mean variance."""
 ITERATIONS = 40
 """L-BFGS steps per penalty; each begins where the heavier one ended."""

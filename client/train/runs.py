@@ -10,7 +10,7 @@ from typing import Any
 
 from client.train.errors import TrainingError
 
-__all__ = ["RunFolder", "find_runs"]
+__all__ = ["RunFolder", "find_runs", "read_json", "write_json"]
 
 Document = dict[str, Any]
 
@@ -120,6 +120,15 @@ def find_runs(folder: Path) -> list[RunFolder]:
         for file in sorted(folder.rglob("config.json"))
         if RunFolder(file.parent).is_done
     ]
+
+
+def read_json(file: Path) -> Document:
+    """A JSON object. Raises TrainingError when it is none."""
+    try:
+        document: Document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{file} cannot be read: {error}") from error
+    return document
 
 
 def write_json(file: Path, document: Document) -> None:

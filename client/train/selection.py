@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from client.train.config import TrainConfig
-from client.train.errors import TrainingError
+from client.train.errors import TrainingError, UnknownName
 from client.train.experiment import Experiment
+from client.train.methods import find_method
 from client.train.recipe import Job, run_training
 from client.train.runs import RunFolder, write_json
 
@@ -47,6 +48,8 @@ def select(
     λ is tried for adip alone, the other methods have none. The target domains' pictures are taken
     out before anything else happens. Of equals the first in the grid wins.
     """
+    if not find_method(config.method).trains:
+        raise UnknownName(f"{config.method} trains nothing: tune erm, text-only, kd or adip")
     sources = experiment.without(config.targets)
     weights = image_weights if config.method == "adip" else (config.image_weight,)
     grid = list(product(learning_rates, weights))
