@@ -1,0 +1,319 @@
+"""A vendor that meters honestly, in the test's own process or over real HTTP."""
+
+import base64
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import numpy as np
+
+from client.api import VendorClient
+from shared.codecs import encode_base64
+from shared.digests import digest_image, digest_text
+from shared.errors import ERROR_KINDS, TYPE_PREFIX, ErrorCode
+from shared.money import format_usd
+
+KEY = "vl2v_live_abcdefghijkl_" + "s" * 43 + "crc123"
+REVISION = "0123456789abcdef"
+IMAGE_NANOUSD = 100_000
+TEXT_NANOUSD = 10_000
+BROKEN = b"no image"
+
+
+class Dropped(Exception):
+    """The connection ends without an answer."""
+
+
+@dataclass
+class StandInCharge:
+    """One paid request."""
+
+    number: int
+    key: str
+    fingerprint: str
+    state: str
+    cost: int
+    images: int
+    texts: int
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "id": f"chg_{self.number:04}",
+            "state": self.state,
+            "idempotency_key": self.key,
+            "request_id": "req_x",
+            "model": "toy",
+            "revision": REVISION,
+            "images": self.images,
+            "texts": self.texts,
+            "reserved_usd": format_usd(self.cost),
+            "cost_usd": format_usd(self.cost),
+            "created_at": "2026-11-22T09:00:00Z",
+        }
+
+
+@dataclass
+class StandInVendor:
+    """Charges each idempotency key once, replays free, refuses without credit, fails on demand."""
+
+    credit: int = 5_000_000_000
+    dimension: int = 8
+    rebuy_free: bool = False
+    """Off: paying twice for an item shows in the books instead of being forgiven."""
+    revision: str = REVISION
+    charges: dict[str, StandInCharge] = field(default_factory=dict)
+    sold: list[bytes] = field(default_factory=list)
+    """Digests in the order they were charged; one that occurs twice was paid twice."""
+    faults: deque[str] = field(default_factory=deque)
+    """Each embedding request takes the first: drop-before, drop-after, or an error code."""
+    requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    before_answer: Callable[[], None] = lambda: None
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @property
+    def debited(self) -> int:
+        return sum(charge.cost for charge in self.charges.values())
+
+    def handle(
+        self, method: str, target: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]:
+        url = urlsplit(target)
+        with self.lock:
+            self.requests.append((method, url.path, headers))
+            if headers.get("authorization") != f"Bearer {KEY}":
+                return self._refuse(ErrorCode.INVALID_API_KEY, "the key is not known")
+            if url.path == "/v1/embeddings":
+                return self._embed(headers["idempotency-key"], json.loads(body))
+            return self._answer_get(url.path, parse_qs(url.query))
+
+    def _answer_get(
+        self, path: str, query: dict[str, list[str]]
+    ) -> tuple[int, dict[str, str], bytes]:
+        if path == "/v1/models":
+            return self._say({"object": "list", "data": [self.model_document()]})
+        if path == "/v1/models/toy":
+            return self._say(self.model_document())
+        if path == "/v1/balance":
+            return self._say(
+                {
+                    "account_id": "acct_1",
+                    "credited_usd": format_usd(self.credit),
+                    "debited_usd": format_usd(self.debited),
+                    "held_usd": format_usd(0),
+                    "credit_limit_usd": format_usd(0),
+                    "available_usd": format_usd(self.credit - self.debited),
+                    "as_of": "2026-11-22T09:00:00Z",
+                }
+            )
+        if path == "/v1/usage":
+            total = format_usd(self.debited)
+            row = {
+                "hour": "2026-11-22T09:00:00Z",
+                "key_id": "key_1",
+                "model": "toy",
+                "modality": "image",
+                "items": len(self.sold),
+                "items_free": 0,
+                "items_failed": 0,
+                "cost_usd": total,
+            }
+            return self._say(
+                {"data": [row], "total_items": 1, "total_cost_usd": total, "as_of": "now"}
+            )
+        if path == "/v1/charges":
+            wanted = query.get("idempotency_key", [None])[0]
+            found = [c.document() for c in self.charges.values() if wanted in (None, c.key)]
+            return self._say({"data": found, "has_more": False})
+        return self._refuse(ErrorCode.MODEL_NOT_FOUND, "there is nothing here")
+
+    def _embed(self, key: str, body: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+        fault = self.faults.popleft() if self.faults else ""
+        if fault == "drop-before":
+            raise Dropped
+        if fault and fault != "drop-after":
+            return self._refuse(ErrorCode(fault), "as the test demanded")
+        answer = self._sell(key, body)
+        self.before_answer()
+        if fault == "drop-after":
+            raise Dropped
+        return answer
+
+    def _sell(self, key: str, body: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+        if body["model"].partition("@")[2] not in ("", self.revision):
+            return self._refuse(ErrorCode.REVISION_CHANGED, "the model has changed")
+        items = [self._read(item) for item in body["input"]]
+        fingerprint = json.dumps([digest.hex() for _, digest, _ in items])
+        known = self.charges.get(key)
+        if known is not None and known.fingerprint != fingerprint:
+            return self._refuse(ErrorCode.IDEMPOTENCY_KEY_REUSED, "other content")
+        valid = {digest: modality for modality, digest, ok in items if ok}
+        if known is None:
+            if not valid:
+                errors = [
+                    {"index": i, "code": "invalid_image", "message": "damaged"}
+                    for i, _ in enumerate(items)
+                ]
+                return self._refuse(ErrorCode.NO_VALID_ITEM, "no item is valid", errors)
+            owned = set(self.sold) if self.rebuy_free else set()
+            new = {digest: modality for digest, modality in valid.items() if digest not in owned}
+            images = sum(m == "image" for m in new.values())
+            texts = len(new) - images
+            cost = images * IMAGE_NANOUSD + texts * TEXT_NANOUSD
+            if cost > self.credit - self.debited:
+                return self._refuse(ErrorCode.INSUFFICIENT_CREDIT, "the credit is too low")
+            self.sold += new
+            known = StandInCharge(
+                len(self.charges), key, fingerprint, "captured", cost, images, texts
+            )
+            self.charges[key] = known
+            replayed = False
+        else:
+            replayed = True
+        cost = 0 if replayed else known.cost
+        data = [
+            self._row(index, digest, ok, body["embed_dtype"])
+            for index, (_, digest, ok) in enumerate(items)
+        ]
+        extra = {
+            "x-charge-id": f"chg_{known.number:04}",
+            "x-cost-usd": format_usd(cost),
+            "x-balance-usd": format_usd(self.credit - self.debited),
+        }
+        if replayed:
+            extra["idempotency-replayed"] = "true"
+        document = {
+            "data": data,
+            "model": f"toy@{self.revision}",
+            "usage": {"prompt_tokens": 0, "total_tokens": 0, "images": known.images},
+            "cost_usd": format_usd(cost),
+            "charge_id": f"chg_{known.number:04}",
+        }
+        return self._say(document, extra)
+
+    def _read(self, item: dict[str, str]) -> tuple[str, bytes, bool]:
+        if "text" in item:
+            return "text", digest_text(item["text"]), True
+        data = base64.b64decode(item["image"])
+        return "image", digest_image(data), BROKEN not in data
+
+    def _row(self, index: int, digest: bytes, ok: bool, dtype: Any) -> dict[str, Any]:
+        if not ok:
+            error = {"code": "invalid_image", "message": "damaged"}
+            return {"index": index, "embedding": None, "cost_usd": "0.000000000", "error": error}
+        vector = encode_base64(self.vector(digest), dtype)
+        return {"index": index, "embedding": vector, "cost_usd": "0.000000000"}
+
+    def vector(self, digest: bytes) -> Any:
+        raw = np.random.default_rng(list(digest)).normal(size=self.dimension)
+        return (raw / np.linalg.norm(raw)).astype(np.float32)
+
+    def model_document(self) -> dict[str, Any]:
+        return {
+            "id": "toy",
+            "created": 0,
+            "owned_by": "tests",
+            "revision": self.revision,
+            "dimension": self.dimension,
+            "context_length": 16,
+            "precision": "fp32",
+            "logit_scale": 100.0,
+            "preprocessing": {
+                "image_size": 8,
+                "resize_mode": "shortest",
+                "interpolation": "bicubic",
+                "mean": [0.5, 0.5, 0.5],
+                "std": [0.5, 0.5, 0.5],
+            },
+            "prompt_templates": ["an icon of a {}"],
+            "price_per_image_usd": format_usd(IMAGE_NANOUSD),
+            "price_per_text_usd": format_usd(TEXT_NANOUSD),
+        }
+
+    def _say(
+        self, document: dict[str, Any], extra: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        return 200, {"x-request-id": "req_x", **(extra or {})}, json.dumps(document).encode()
+
+    def _refuse(
+        self, code: ErrorCode, detail: str, errors: list[dict[str, Any]] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        kind = ERROR_KINDS[code]
+        problem = {
+            "type": TYPE_PREFIX + code,
+            "title": kind.title,
+            "status": kind.status,
+            "detail": detail,
+            "code": code,
+            "request_id": "req_x",
+            "errors": errors or [],
+            "error": {"message": detail, "type": "error", "code": code},
+        }
+        headers = {
+            "x-request-id": "req_x",
+            "x-should-retry": str(kind.retryable).lower(),
+            "retry-after-ms": "1",
+        }
+        return kind.status, headers, json.dumps(problem).encode()
+
+    def transport(self) -> httpx.MockTransport:
+        def answer(request: httpx.Request) -> httpx.Response:
+            headers = dict(request.headers)
+            try:
+                status, extra, body = self.handle(
+                    request.method, str(request.url), headers, request.read()
+                )
+            except Dropped as error:
+                raise httpx.ReadError("connection reset") from error
+            return httpx.Response(status, headers=extra, content=body)
+
+        return httpx.MockTransport(answer)
+
+    def client(self, **options: Any) -> VendorClient:
+        return VendorClient(
+            api_key=KEY, base_url="http://127.0.0.1:1", transport=self.transport(), **options
+        )
+
+    @contextmanager
+    def serve(self) -> Iterator[str]:
+        """Answer on a free loopback port; its address."""
+        vendor = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                body = self.rfile.read(int(headers.get("content-length", 0)))
+                try:
+                    status, extra, said = vendor.handle(self.command, self.path, headers, body)
+                except Dropped:
+                    self.close_connection = True
+                    return
+                self.send_response(status)
+                for name, value in {**extra, "content-length": str(len(said))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(said)
+
+            do_GET = do_POST = answer
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
