@@ -5,8 +5,8 @@ import shutil
 import tempfile
 import uuid
 import warnings
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -188,8 +188,7 @@ class Shop:
         return Reserve(**{**values, **changes})  # type: ignore[arg-type]
 
 
-@pytest.fixture
-def shop(database: Database) -> Shop:
+def open_shop(database: Database) -> Shop:
     """$1.00 of credit, images at $0.0001, texts at $0.00001."""
     with database.write() as connection:
         now = read_clock(connection)
@@ -198,6 +197,25 @@ def shop(database: Database) -> Shop:
         units: dict[Modality, int] = {"image": parse_usd("0.0001"), "text": parse_usd("0.00001")}
         prices = set_prices(connection, now, MODEL, units)
     return Shop(database, account, prices)
+
+
+@pytest.fixture
+def shop(database: Database) -> Shop:
+    """A shop on the vendor database, on each engine in turn."""
+    return open_shop(database)
+
+
+@pytest.fixture
+def make_shop() -> Iterator[Callable[[str], Shop]]:
+    """Opens a shop on a database of the test's choice."""
+    with ExitStack() as opened:
+
+        def make(url: str) -> Shop:
+            database = open_database(url)
+            opened.callback(database.close)
+            return open_shop(database)
+
+        yield make
 
 
 @pytest.fixture
@@ -241,7 +259,7 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     preprocess_cfg = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4], "interpolation": "bicubic"}
     torch.manual_seed(0)
-    clip = open_clip.model.CLIP(**model_cfg)  # type: ignore[arg-type]
+    clip = open_clip.model.CLIP(**model_cfg)
     folder = tmp_path_factory.mktemp("clip")
     save_file(clip.state_dict(), folder / "open_clip_model.safetensors")
     config = {"model_cfg": model_cfg, "preprocess_cfg": preprocess_cfg}
