@@ -124,6 +124,8 @@ class ModelDocument(Document):
     """Recommended prompts, `{}` standing for the class name."""
     price_per_image_usd: str
     price_per_text_usd: str
+    rebuy_free_days: int = 0
+    """An item bought again by the same account within so many days costs nothing."""
 
 
 class ModelList(Document):

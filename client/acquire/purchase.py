@@ -1,6 +1,9 @@
 """One request from start to end: journal, wire, cache, receipt, in an order no crash can spoil."""
 
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
@@ -8,8 +11,11 @@ from client.acquire.failpoints import reach
 from client.acquire.sources import Sources
 from client.api import (
     APIStatusError,
+    ConflictError,
     EmbeddingResult,
+    Input,
     InvalidAnswerError,
+    RateLimitError,
     UnprocessableEntityError,
     VendorClient,
     VendorError,
@@ -26,11 +32,19 @@ from shared.wire import ChargeDocument
 SETTLED_REFUSALS = frozenset({400, 401, 402, 403, 404, 413, 422})
 """Refusals that reserve nothing. 409, 429 and 5xx may be said of a request that was charged."""
 
-__all__ = ["Bought", "FetchInterrupted", "FetchStopped", "Purchaser", "is_final"]
+IN_FLIGHT_SECONDS = 120.0
+"""A vendor that was killed gives a hold up after a minute and a half."""
+IN_FLIGHT_PAUSE = 2.0
+
+__all__ = ["Bought", "FetchInterrupted", "FetchStopped", "Purchaser", "ReplaysUsedUp", "is_final"]
 
 
 class FetchStopped(ClientError):
     """The vendor or its answer does not allow going on; what was bought is kept."""
+
+
+class ReplaysUsedUp(FetchStopped):
+    """The vendor repeats a paid answer only so often a day; a new key gets it free of charge."""
 
 
 class FetchInterrupted(ClientError):
@@ -58,6 +72,11 @@ class Purchaser:
     store: EmbeddingStore
     journal: Journal
     sources: Sources
+    rebuy_free_days: int = 0
+    """As the model's document says."""
+    clock: Callable[[], float] = time.time
+    sleep: Callable[[float], object] = time.sleep
+    """Answers true when the wait is to be cut short."""
 
     def buy(self, batch: Batch, *, sent_before: bool = False) -> Bought:
         """Send a planned batch, keep its vectors, settle it to the receipt.
@@ -77,9 +96,7 @@ class Purchaser:
         self.journal.mark_sent(key)
         reach("sent")
         try:
-            answer = self.client.embeddings.create(
-                input=items, model=batch.model, idempotency_key=key, embed_dtype="float16"
-            )
+            answer = self._ask(batch, items)
             reach("answered")
             self.store.put_many(
                 batch.revision,
@@ -95,6 +112,24 @@ class Purchaser:
         self.journal.settle(key, settlement)
         reach("settled")
         return _bought(batch, settlement, answer.balance_nanousd)
+
+    def _ask(self, batch: Batch, items: Sequence[Input]) -> EmbeddingResult:
+        """The vendor's answer; an earlier try that it still works on, or had to abandon, is awaited."""
+        began = self.clock()
+        while True:
+            try:
+                return self.client.embeddings.create(
+                    input=items,
+                    model=batch.model,
+                    idempotency_key=batch.idempotency_key,
+                    embed_dtype="float16",
+                )
+            except ConflictError as error:
+                patient = self.clock() - began < IN_FLIGHT_SECONDS
+                if error.code != ErrorCode.REQUEST_IN_FLIGHT or not patient:
+                    raise
+                if self.sleep(IN_FLIGHT_PAUSE):
+                    raise
 
     def find_charge(self, batch: Batch) -> ChargeDocument | None:
         """The vendor's own record of the batch. Raises VendorError."""
@@ -138,11 +173,32 @@ class Purchaser:
             settlement = Settlement(0, None, error.request_id, _match_problems(batch, error))
             self.journal.settle(key, settlement)
             return _bought(batch, settlement, None)
+        if isinstance(error, RateLimitError) and error.code == ErrorCode.REPLAY_LIMIT:
+            self._give_up_key(batch, error)
         if is_final(error) and not error.retries and not sent_before:
             self.journal.fail(key, str(error))
         else:
             self.journal.mark_unknown(key, str(error))
         raise error
+
+    def _give_up_key(self, batch: Batch, error: RateLimitError) -> None:
+        """Settle a paid batch without its vectors, if buying them again is certainly free."""
+        charge = self.find_charge(batch)
+        if charge is None or charge.captured_at is None:
+            return
+        captured = datetime.fromisoformat(charge.captured_at)
+        age_days = (self.clock() - captured.timestamp()) / 86_400
+        if age_days + 1 > self.rebuy_free_days:
+            return
+        cost = parse_usd(charge.cost_usd)
+        self.journal.settle(
+            batch.idempotency_key,
+            Settlement(cost, charge.id, charge.request_id, problem=error.code),
+        )
+        raise ReplaysUsedUp(
+            "the vendor repeated an answer too often today: run the same command again, the items "
+            "come under a new key and are free"
+        ) from error
 
 
 def is_final(error: VendorError) -> bool:

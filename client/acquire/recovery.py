@@ -2,7 +2,7 @@
 
 import threading
 
-from client.acquire.purchase import Bought, Purchaser, is_final
+from client.acquire.purchase import Bought, Purchaser, ReplaysUsedUp, is_final
 from client.api import VendorError
 from client.budget import Entry
 
@@ -37,6 +37,9 @@ def _recover(purchaser: Purchaser, entry: Entry) -> Bought | None:
         return purchaser.close_by_charge(batch)
     try:
         return purchaser.buy(batch, sent_before=True)
+    except ReplaysUsedUp:
+        # Settled; its items are missing from the cache and come under a new key.
+        return None
     except VendorError as error:
         if is_final(error):
             return purchaser.close_by_charge(batch)

@@ -58,6 +58,8 @@ class Settlement:
     charge_id: str | None = None
     request_id: str | None = None
     failures: tuple[ItemOutcome, ...] = ()
+    problem: str | None = None
+    """Why its vectors did not arrive although it was charged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from client.cache.tables import journal, journal_item
 from shared.wire import Modality
 
 OPEN: tuple[State, ...] = ("planned", "sent", "unknown")
+DAY_NS = 24 * 3600 * 10**9
 UNDER_WAY: tuple[State, ...] = ("sent", "unknown")
 
 __all__ = ["Journal"]
@@ -73,7 +74,7 @@ class Journal:
                     cost_nanousd=settlement.cost_nanousd,
                     charge_id=settlement.charge_id or row.charge_id,
                     request_id=settlement.request_id or row.request_id,
-                    problem=None,
+                    problem=settlement.problem,
                 )
             )
             for failure in settlement.failures:
@@ -126,11 +127,16 @@ class Journal:
             return _read(connection, row) if row is not None else None
 
     def is_spent(self, key: str) -> bool:
-        """Whether the vendor closed this key for good without a vector: asking again is useless."""
+        """Whether asking again under this key is useless: no item was valid, or no replay is left.
+
+        A vendor counts its replays by the day, so that a used-up key is good again after one.
+        """
         with self._database.read() as connection:
             row = _find(connection, key)
             if row is None or row.state != "settled":
                 return False
+            if row.problem is not None:
+                return bool(self._clock() - row.closed_ns < DAY_NS)
             outcomes = connection.execute(
                 select(journal_item.c.error_code).where(journal_item.c.journal_id == row.id)
             ).scalars()

@@ -15,7 +15,7 @@ def sum_totals(connection: Connection, **given: str | None) -> list[Total]:
     items = (
         select(
             journal_item.c.journal_id,
-            func.count().label("items"),
+            func.count().label("asked"),
             failed.label("failed"),
         )
         .group_by(journal_item.c.journal_id)
@@ -26,7 +26,7 @@ def sum_totals(connection: Connection, **given: str | None) -> list[Total]:
             journal.c.purpose,
             journal.c.modality,
             func.count().label("requests"),
-            func.sum(items.c.items - items.c.failed).label("items"),
+            func.sum(items.c.asked - items.c.failed).label("delivered"),
             func.sum(items.c.failed).label("failed"),
             func.sum(journal.c.cost_nanousd).label("cost"),
         )
@@ -38,7 +38,12 @@ def sum_totals(connection: Connection, **given: str | None) -> list[Total]:
     rows = connection.execute(_narrow(query, given))
     return [
         Total(
-            row.purpose, row.modality, row.requests, int(row.items), int(row.failed), int(row.cost)
+            row.purpose,
+            row.modality,
+            row.requests,
+            int(row.delivered),
+            int(row.failed),
+            int(row.cost),
         )
         for row in rows
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
 from client.cache.tables import SCHEMA_HEAD
 from client.errors import ClientError
@@ -157,7 +157,10 @@ def translated(url: URL) -> Iterator[None]:
     """Turn the driver's failures into CacheError with what to do next."""
     try:
         yield
-    except DBAPIError as error:
+    except DatabaseError as error:
+        # Its other subclasses are mistakes of this program, not of the file.
+        if not isinstance(error, OperationalError) and type(error) is not DatabaseError:
+            raise
         raise CacheError(_explain(url, str(error.orig))) from error
     except (sqlite3.Error, OSError) as error:
         raise CacheError(_explain(url, str(error))) from error

@@ -123,7 +123,14 @@ class _Desk:
         as_json: bool,
     ) -> None:
         began = time.monotonic()
-        purchaser = Purchaser(self.client, self.store, self.journal, sources)
+        purchaser = Purchaser(
+            self.client,
+            self.store,
+            self.journal,
+            sources,
+            document.rebuy_free_days,
+            sleep=stop.wait,
+        )
         receipt = Receipt()
         for bought in recover(purchaser, self.run, stop=stop):
             receipt.add(bought)

@@ -7,7 +7,7 @@ from shared.money import format_usd
 from shared.wire import Modality, ModelDocument, ModelList
 from vendor_api.engine.base import EngineState, ServedModel
 from vendor_api.errors import VendorError
-from vendor_api.ledger.commands import Price
+from vendor_api.ledger.commands import REBUY_FREE_DAYS, Price
 from vendor_api.metering.service import Meter
 
 OWNER = "vl2v"
@@ -82,4 +82,5 @@ def _document(model: ServedModel, prices: Mapping[Modality, Price]) -> ModelDocu
         prompt_templates=[*info.prompt_templates],
         price_per_image_usd=format_usd(prices["image"].unit_nanousd),
         price_per_text_usd=format_usd(prices["text"].unit_nanousd),
+        rebuy_free_days=REBUY_FREE_DAYS,
     )
