@@ -69,5 +69,5 @@ def test_npm_missing_says_what_to_install(tmp_path, monkeypatch):
     from shared.icons import NpmMissing
 
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(NpmMissing, match="install Node.js"):
+    with pytest.raises(NpmMissing, match=r"install Node\.js"):
         install_packages({"@iconify-json/noto": "1.2.9"}, tmp_path / "npm")
