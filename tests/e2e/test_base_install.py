@@ -59,7 +59,7 @@ def test_fetch_completes_without_torch(bare_python, shop, pictures, tmp_path):
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
     assert said["heavy"] == []
-    assert said["owners"] == dict.fromkeys(("client", "shared", "vendor_api"), ["vl2v"])
+    assert said["owners"] == {name: ["vl2v"] for name in ("client", "shared", "vendor_api")}
     ((bought,),) = shop.query("SELECT COUNT(*) FROM purchase WHERE modality = 'image'")
     assert 0 < bought <= count
     missing = subprocess.run(

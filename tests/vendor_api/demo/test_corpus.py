@@ -16,11 +16,11 @@ PLAN = load_plan()
 
 def _shape(seed: int) -> str:
     rng = random.Random(seed)
-    boxes = (
-        f'<path fill="#000" d="M{rng.randint(0, 8)} {rng.randint(0, 8)}h{rng.randint(2, 8)}v{rng.randint(2, 8)}h-2z"/>'
+    sides = [
+        [rng.randint(0, 8), rng.randint(0, 8), rng.randint(2, 8), rng.randint(2, 8)]
         for _ in range(4)
-    )
-    return "".join(boxes)
+    ]
+    return "".join(f'<path fill="#000" d="M{x} {y}h{w}v{h}h-2z"/>' for x, y, w, h in sides)
 
 
 @pytest.fixture
