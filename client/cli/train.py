@@ -123,7 +123,9 @@ def _train_all(
         with errors().status("reading the data folder"):
             experiment = open_experiment(data, configs[0], store)
         configs = [_add_targets(c, experiment.manifest.domains, test_envs) for c in configs]
-        experiment.fold(configs[0].targets)
+        fold = experiment.fold(configs[0].targets)
+        for config in configs:
+            experiment.require_vectors(config, [fold])
         lines = []
         for config in configs:
             folder = out / config.method if len(configs) > 1 else out

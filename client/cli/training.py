@@ -59,8 +59,7 @@ def open_store(cache: str | None) -> EmbeddingStore:
 def require_torch(threads: int | None) -> None:
     """Load torch, or say how to install it; use `threads` processor threads."""
     try:
-        import torch
+        from client.train.threads import use_threads
     except ImportError as error:
         raise ClientError("this command needs torch: type `pip install 'vl2v[train]'`") from error
-    if threads:
-        torch.set_num_threads(threads)
+    use_threads(threads)

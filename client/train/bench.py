@@ -3,9 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from client.train.config import TrainConfig
 from client.train.experiment import Experiment
@@ -49,7 +46,7 @@ def run_bench(
     """
     folds = {target: experiment.fold((target,)) for target in plan.targets}
     for method in plan.methods:
-        _check_vectors(experiment, replace(plan.config, method=method), list(folds.values()))
+        experiment.require_vectors(replace(plan.config, method=method), list(folds.values()))
     lines = []
     for config in _configs(experiment, plan, out, report, stop):
         label = f"{config.targets[0]} · {config.method} · seed {config.trial_seed}"
@@ -96,20 +93,6 @@ def _configs(
             seeds = range(plan.seeds if trains else 1)
             found += [replace(config, trial_seed=plan.config.trial_seed + s) for s in seeds]
     return found
-
-
-def _check_vectors(experiment: Experiment, config: TrainConfig, folds: list[Any]) -> None:
-    """Ask for everything that the method reads on any fold, so that nothing is missing midway."""
-    method, teacher = find_method(config.method), experiment.teacher(config)
-    if teacher is None:
-        return
-    for fold in folds:
-        teacher.read_texts(fold)
-        if method.reads_images:
-            teacher.read_images(fold, fold.training)
-        elif not method.trains:
-            rows = np.union1d(fold.validation, fold.tested)
-            teacher.read_images(fold, rows, "evaluation")
 
 
 def _label(report: Progress, label: str) -> Progress:

@@ -1,5 +1,6 @@
 """A data folder made ready for training: scanned, split, decoded once, with its cache beside it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -40,6 +41,21 @@ class Experiment:
         if not config.model or not find_method(config.method).reads_texts:
             return None
         return Teacher.open(self.store, config.model)
+
+    def require_vectors(self, config: TrainConfig, folds: Sequence[Fold]) -> None:
+        """Read all that the method will read on the folds, so that nothing is missing midway.
+
+        Raises MissingVectors, ModelNotCached.
+        """
+        method, teacher = find_method(config.method), self.teacher(config)
+        if teacher is None:
+            return
+        for fold in folds:
+            teacher.read_texts(fold)
+            if method.reads_images:
+                teacher.read_images(fold, fold.training)
+            elif not method.trains:
+                teacher.read_images(fold, fold.asked, "evaluation")
 
     def without(self, targets: tuple[str, ...]) -> "Experiment":
         """The same data as if the target domains did not exist; the class index stays."""

@@ -56,6 +56,11 @@ class Fold:
         """Every picture of the target domains."""
         return self._of((*self.split.training, *self.split.validation), self.targets)
 
+    @cached_property
+    def asked(self) -> Rows:
+        """What evaluating the teacher asks it about: the validation part and the targets."""
+        return np.union1d(self.validation, self.tested)
+
     def part(self, domain: str, part: str) -> Rows:
         """A domain's training part (`in`) or validation part (`out`), in DomainBed's words."""
         return self._of(self.split.training if part == "in" else self.split.validation, (domain,))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from client.train.augment import augment, to_unit_range
 from client.train.config import TrainConfig
+from client.train.errors import TrainingError
 from client.train.pixels import Pixels
 from client.train.sampling import DomainSampler
 from client.train.student import Student
@@ -72,6 +73,8 @@ def train_student(
         rows = sampler.draw(state.step)
         images = augment(to_unit_range(pixels[rows]), generator)
         losses = task.loss(state.student(images), torch.from_numpy(rows))
+        if not torch.isfinite(losses["loss"]):
+            raise TrainingError(f"the loss is not finite at step {state.step}: lower --lr")
         state.optimizer.zero_grad(set_to_none=True)
         losses["loss"].backward()  # type: ignore[no-untyped-call]
         state.optimizer.step()
@@ -97,8 +100,7 @@ def _average(state: TrainState, decay: float) -> None:
     ours: dict[str, Tensor] = state.average.state_dict()
     for name, value in state.student.state_dict().items():
         if value.is_floating_point():
-            if not torch.equal(ours[name], value):
-                ours[name].lerp_(value, 1 - d)
+            ours[name].lerp_(value, 1 - d)  # exact where nothing moved
         else:
             ours[name].copy_(value)
 

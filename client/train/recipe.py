@@ -187,10 +187,9 @@ def _save_finished(job: Job, task: Task, state: TrainState) -> None:
 
 def _ask_teacher(teacher: Teacher, fold: Fold) -> NDArray[np.int64]:
     """The teacher's own answers where evaluating it needs them; −1 elsewhere."""
-    rows = np.union1d(fold.validation, fold.tested)
-    images = teacher.read_images(fold, rows, "evaluation")
+    images = teacher.read_images(fold, fold.asked, "evaluation")
     answers = np.full(len(fold.manifest.pictures), -1, dtype=np.int64)
-    answers[rows] = (images @ teacher.read_texts(fold).T).argmax(axis=1)
+    answers[fold.asked] = (images @ teacher.read_texts(fold).T).argmax(axis=1)
     return answers
 
 

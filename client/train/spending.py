@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 
 from client.cache.store import EmbeddingStore
 from client.cache.tables import journal, journal_item
-from client.train.fold import Fold
+from client.train.fold import Fold, Rows
 from client.train.methods import Method
 from client.train.teacher import Teacher, class_prompts
 from shared.digests import digest_text
@@ -65,15 +65,15 @@ def count_spending(method: Method, folds: Sequence[Fold], teacher: Teacher | Non
     text_digests = {digest_text(text) for texts in prompts.values() for text in texts}
     texts = _bill(teacher, "text", text_digests)
     if not method.trains:
-        asked = _digests(folds, lambda fold: (*fold.validation, *fold.tested))
+        asked = _digests(folds, lambda fold: fold.asked)
         return Spending(Bill(), texts + _bill(teacher, "image", asked))
     if not method.reads_images:
         return Spending(texts, Bill())
-    learned = _digests(folds, lambda fold: (*fold.training,))
+    learned = _digests(folds, lambda fold: fold.training)
     return Spending(texts + _bill(teacher, "image", learned), Bill())
 
 
-def _digests(folds: Sequence[Fold], part: Callable[[Fold], tuple[Any, ...]]) -> set[bytes]:
+def _digests(folds: Sequence[Fold], part: Callable[[Fold], Rows]) -> set[bytes]:
     return {fold.manifest.pictures[int(row)].digest for fold in folds for row in part(fold)}
 
 

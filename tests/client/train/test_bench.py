@@ -47,8 +47,10 @@ class TestSelection:
     def test_the_choice_is_the_same_without_the_target_on_disk_and_in_the_cache(
         self, experiment, tmp_path, store
     ):
-        grid = {"learning_rates": (1e-4, 3e-3), "image_weights": (0.5,)}
-        first = select(experiment, SHORT, tmp_path / "with", **grid)
+        def choose(study, out):
+            return select(study, SHORT, out, learning_rates=(1e-4, 3e-3), image_weights=(0.5,))
+
+        first = choose(experiment, tmp_path / "with")
         for picture in experiment.manifest.pictures:
             if picture.domain == "wash":
                 file = experiment.manifest.file(picture)
@@ -57,7 +59,7 @@ class TestSelection:
             target = [p.digest for p in experiment.manifest.pictures if p.domain == "wash"]
             connection.execute(delete(embedding).where(embedding.c.digest.in_(target)))
         changed = open_study(experiment.manifest.root, store)
-        assert select(changed, SHORT, tmp_path / "without", **grid) == first
+        assert choose(changed, tmp_path / "without") == first
 
     def test_a_method_that_trains_nothing_cannot_be_tuned(self, experiment, tmp_path):
         with pytest.raises(UnknownName, match="trains nothing"):

@@ -124,9 +124,8 @@ def test_single_domain_is_explained(tmp_path):
 
 
 def test_a_folder_that_is_no_run_is_explained(tmp_path):
-    for words in (("evaluate",), ("export",), ("predict",)):
-        more = [str(tmp_path / "x.png")] if words[0] == "predict" else []
-        done = _run(*words, str(tmp_path), *more)
+    for words in (["evaluate"], ["export"], ["predict", str(tmp_path / "x.png")]):
+        done = _run(words[0], str(tmp_path), *words[1:])
         assert done.exit_code == 1
         assert "no run folder" in " ".join(done.stderr.split())
 
@@ -147,7 +146,7 @@ def test_ctrl_c_saves_the_run_and_says_how_to_go_on(study, tmp_path, home):
     metrics = out / "metrics.jsonl"
     deadline = time.monotonic() + 120
     while not (metrics.is_file() and len(metrics.read_text().splitlines()) > 1):
-        assert process.poll() is None, process.stderr.read()
+        assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from client.train.heads import PENALTIES, fit_classifier, fit_ridge, solve_ridge
 
 
-def _problem(rows=60, width=12, out=5):
+def _problem(rows: int = 60, width: int = 12, out: int = 5) -> tuple[Tensor, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(3)
     features = torch.randn(rows, width, generator=generator) * torch.linspace(0.1, 3, width) + 1
     aims = torch.randn(rows, out, generator=generator)
@@ -16,7 +17,8 @@ def _problem(rows=60, width=12, out=5):
     return features, aims, weights / weights.sum()
 
 
-def _objective(weight, bias, features, aims, weights, penalty):
+def _objective(head, problem, penalty):
+    (weight, bias), (features, aims, weights) = head, problem
     centre = weights @ features
     variance = (weights[:, None] * (features - centre) ** 2).sum(dim=0).mean()
     error = ((features @ weight.T + bias - aims) ** 2).sum(dim=1)
@@ -39,19 +41,19 @@ def _closed_form(features, aims, weights, penalty):
 def test_align_ends_within_one_per_cent_of_the_ridge_optimum(penalty):
     problem = _problem()
     [head] = solve_ridge(*problem, (penalty,))
-    found = _objective(*head, *problem, penalty)
-    best = _objective(*_closed_form(*problem, penalty), *problem, penalty)
+    found = _objective(head, problem, penalty)
+    best = _objective(_closed_form(*problem, penalty), problem, penalty)
     assert best * (1 - 1e-5) <= found <= 1.01 * best
 
 
 def test_no_small_step_away_from_the_ridge_head_lowers_its_objective():
     problem = _problem()
     [(weight, bias)] = solve_ridge(*problem, (0.1,))
-    best = _objective(weight, bias, *problem, 0.1)
+    best = _objective((weight, bias), problem, 0.1)
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):
         moved = weight + 0.05 * torch.randn(weight.shape, generator=generator)
-        assert _objective(moved, bias, *problem, 0.1) > best
+        assert _objective((moved, bias), problem, 0.1) > best
 
 
 def test_rows_without_weight_do_not_count():
@@ -67,8 +69,11 @@ def test_the_judge_chooses_the_penalty():
     for wanted in PENALTIES:
         sizes = [w.norm() for w, _ in solve_ridge(features, aims, weights, PENALTIES)]
         size = sizes[PENALTIES.index(wanted)]
-        fit = fit_ridge(features, aims, weights, lambda w, b, s=size: -float((w.norm() - s).abs()))
-        assert fit.penalty == wanted
+
+        def judge(weight, _bias, size=size):
+            return -float((weight.norm() - size).abs())
+
+        assert fit_ridge(features, aims, weights, judge).penalty == wanted
 
 
 def test_the_linear_probe_converges():
@@ -86,6 +91,6 @@ def test_the_linear_probe_converges():
     bias = (fit.bias + fit.weight @ centre).requires_grad_(True)
     scale = fit.penalty / features.shape[1]
     logits = (features - centre) / spread @ standard.T + bias
-    (objective(logits) + scale * standard.square().sum()).backward()
-    assert standard.grad.abs().max() < 1e-3
-    assert bias.grad.abs().max() < 1e-3
+    total = objective(logits) + scale * standard.square().sum()
+    slopes = torch.autograd.grad(total, [standard, bias])
+    assert max(slope.abs().max() for slope in slopes) < 1e-3

@@ -39,8 +39,8 @@ def test_descending_the_loss_turns_the_student_towards_both_targets():
     texts = F.normalize(torch.randn(5, 4, generator=generator), dim=-1)
     images = F.normalize(texts + 0.3 * torch.randn(5, 4, generator=generator), dim=-1)
     before = adip_loss(outputs, texts, images, 0.5)
-    before["loss"].backward()
-    after = adip_loss((outputs - 0.1 * outputs.grad).detach(), texts, images, 0.5)
+    [slope] = torch.autograd.grad(before["loss"], outputs)
+    after = adip_loss((outputs - 0.1 * slope).detach(), texts, images, 0.5)
     assert after["text_cosine"] > before["text_cosine"]
     assert after["image_cosine"] > before["image_cosine"]
 
@@ -84,8 +84,8 @@ def test_the_divergence_pulls_as_hard_whatever_the_temperature():
     sizes = []
     for tau in (4.0, 8.0):
         logits = torch.zeros(1, 3, requires_grad=True)
-        kd_loss(logits, labels, teacher, tau)["divergence"].backward()
-        sizes.append(logits.grad.norm().item())
+        [slope] = torch.autograd.grad(kd_loss(logits, labels, teacher, tau)["divergence"], logits)
+        sizes.append(slope.norm().item())
     assert sizes[0] == pytest.approx(sizes[1], rel=0.05)
 
 
