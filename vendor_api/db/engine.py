@@ -18,7 +18,7 @@ STATEMENT_TIMEOUT_S = 5
 LOCK_TIMEOUT_S = 2
 IDLE_TIMEOUT_S = 5
 AUDIT_TIMEOUT_S = 600
-ATTEMPTS = 5
+ATTEMPTS = 3
 
 _RETRYABLE_STATES = {"40001", "40P01", "55P03"}
 """Serialisation failure, deadlock, lock timeout: PostgreSQL rolled back, nothing happened."""
@@ -152,13 +152,29 @@ def _create_sqlite(url: URL, busy_timeout_s: float, begin: str, pool_size: int) 
         # NORMAL may roll back an acknowledged charge after a power loss.
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute(f"PRAGMA query_only={'ON' if begin == 'BEGIN' else 'OFF'}")
+        if begin == "BEGIN":
+            connection.execute("PRAGMA query_only=ON")
+        else:
+            connection.execute("PRAGMA busy_timeout=1")  # _begin_patiently waits instead
 
     @event.listens_for(engine, "begin")
     def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        _begin_patiently(connection, begin, busy_timeout_s)
 
     return engine
+
+
+def _begin_patiently(connection: Connection, begin: str, busy_timeout_s: float) -> None:
+    # SQLite's own waiting sleeps for up to 0.1 s, and a busy server is always quicker than that.
+    deadline = time.monotonic() + busy_timeout_s
+    while True:
+        try:
+            connection.exec_driver_sql(begin)
+            return
+        except OperationalError as error:
+            if "database is locked" not in str(error.orig) or time.monotonic() > deadline:
+                raise
+        time.sleep(random.uniform(0.001, 0.004))  # noqa: S311
 
 
 def _explain_unreachable(url: URL, error: OperationalError) -> str:

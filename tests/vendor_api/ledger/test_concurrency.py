@@ -12,7 +12,7 @@ from vendor_api.ledger.commands import (
     RequestInFlight,
 )
 
-N = 60
+N = 40
 
 
 @pytest.fixture

@@ -191,17 +191,13 @@ def test_every_history_matches_the_oracle(request, make_shop, engine):
     url = request.getfixturevalue(f"{engine}_url")
     shop = make_shop(url)
 
-    async def replay(history):
-        ledger = Ledger.open(url)
-        try:
-            owner = shop.open_account(f"customer {next(_fresh)}", "0.0008").id
-            play = Play(ledger, shop, owner)
-            for step in history:
-                await play.step(*step)
-            audit = await ledger.verify()
-            assert audit.ok, audit.violations
-        finally:
-            await ledger.close()
+    async def replay(ledger, history):
+        owner = shop.open_account(f"customer {next(_fresh)}", "0.0008").id
+        play = Play(ledger, shop, owner)
+        for step in history:
+            await play.step(*step)
+        audit = await ledger.verify()
+        assert audit.ok, audit.violations
 
     @settings(
         max_examples=30,
@@ -212,6 +208,11 @@ def test_every_history_matches_the_oracle(request, make_shop, engine):
     )
     @given(st.lists(operation, max_size=12))
     def check(history):
-        asyncio.run(replay(history))
+        runner.run(replay(ledger, history))
 
-    check()
+    with asyncio.Runner() as runner:
+        ledger = Ledger.open(url)
+        try:
+            check()
+        finally:
+            runner.run(ledger.close())
