@@ -2,11 +2,14 @@
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 import uuid
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -265,3 +268,63 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = {"model_cfg": model_cfg, "preprocess_cfg": preprocess_cfg}
     (folder / "open_clip_config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder
+
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A vendor in a process of its own."""
+
+    url: str
+    process: "subprocess.Popen[str]"
+
+    def stop(self) -> int:
+        """Ask it to stop; its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+ServeVendor = Callable[..., AbstractContextManager[Serving]]
+
+
+@pytest.fixture(scope="session")
+def serve_vendor(clip_folder: Path) -> ServeVendor:
+    """`with serve_vendor(database_url, pepper_file) as serving:` a real server of the tiny model."""
+
+    @contextmanager
+    def serve(database_url: str, pepper_file: Path) -> Iterator[Serving]:
+        model = f"{MODEL}=local-dir:{clip_folder}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "vendor_api.cli", "serve", "--model", model, "--port", "0"],
+            cwd=REPOSITORY,
+            env=os.environ
+            | {
+                "OMP_NUM_THREADS": "1",
+                "VENDOR_DATABASE_URL": database_url,
+                "VENDOR_KEY_PEPPER_FILE": str(pepper_file),
+            },
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        try:
+            line = process.stdout.readline()
+            assert " ready at http" in line, "the server did not start"
+            yield Serving(line.split()[3], process)
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+    return serve
+
+
+@pytest.fixture
+def pepper_file(tmp_path: Path, pepper: bytes) -> Path:
+    """The test's pepper where a server process can read it."""
+    path = tmp_path / "pepper"
+    path.write_bytes(pepper)
+    path.chmod(0o600)
+    return path

@@ -1,6 +1,7 @@
 """The vendor's HTTP service, as a table of contents: start reading here."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -125,9 +126,11 @@ def _furnish(
 
 def _prepare_decoder() -> None:
     """One thread of torch a decoder: several would only fight the model for the cores."""
-    from shared.openclip import limit_threads
+    # Torch is there when a local model was loaded; no other preparation uses it.
+    if "torch" in sys.modules:
+        from shared.openclip import limit_threads
 
-    limit_threads(1)
+        limit_threads(1)
 
 
 async def _sweep(ledger: Ledger, metrics: Metrics) -> None:

@@ -58,6 +58,10 @@ def check_image(data: bytes) -> None:
             animated = frames != 1 and image.format != "MPO"
     except ImageRefused:
         raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageRefused(
+            f"the image has more than {MAX_PIXELS // 1_000_000} megapixels"
+        ) from error
     except Exception as error:
         raise ImageRefused("the image's header cannot be read") from error
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
