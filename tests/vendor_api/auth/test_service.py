@@ -1,5 +1,7 @@
 """From a bearer token to an account, on both engines."""
 
+from pathlib import Path
+
 import pytest
 
 from vendor_api.auth import Authenticator, InvalidKey
@@ -106,7 +108,5 @@ def test_only_a_hash_is_stored(shop, api_key):
         assert secret.encode() not in key.secret_hmac
         assert len(key.secret_hmac) == 32
     if (path := shop.database.url.database) and shop.database.url.drivername == "sqlite":
-        from pathlib import Path
-
         stored = b"".join(file.read_bytes() for file in Path(path).parent.iterdir())
         assert secret.encode() not in stored

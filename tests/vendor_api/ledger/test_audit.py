@@ -1,6 +1,7 @@
 """The audit finds every way in which the books can be wrong."""
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 UNGUARD = {
     "sqlite": [
@@ -76,8 +77,6 @@ async def test_items_counted_wrong_are_found(busy_ledger, shop):
 
 
 async def test_the_database_itself_refuses_a_negative_balance(busy_ledger, shop):
-    from sqlalchemy.exc import IntegrityError
-
     for change in ("held_nanousd = -1", "debited_nanousd = credited_nanousd + 1"):
         with pytest.raises(IntegrityError), shop.database.write() as connection:
             connection.exec_driver_sql(f"UPDATE account_balance SET {change}")

@@ -1,15 +1,16 @@
 """What a capture charges, remembers and refuses."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from shared.money import parse_usd
+from shared.wire import MAX_ITEMS
 from vendor_api.db.clock import DAY
 from vendor_api.ledger.commands import REBUY_FREE_DAYS, HoldLost
 
 
 async def usage(ledger, shop):
-    from datetime import UTC, datetime, timedelta
-
     now = datetime.now(UTC)
     return await ledger.usage(shop.account.id, now - timedelta(hours=1), now + timedelta(hours=1))
 
@@ -41,6 +42,12 @@ class TestCapture:
         assert receipt.line_costs_nanousd == (100_000, 10_000, 0)
         (charge,) = (await ledger.charges(shop.account.id)).data
         assert (charge.images, charge.texts, charge.cost_usd) == (1, 1, "0.000110000")
+
+    async def test_the_largest_request_is_charged_item_by_item(self, ledger, shop):
+        names = [f"item {n}" for n in range(MAX_ITEMS)]
+        assert (await buy(ledger, shop, "k1", *names)).cost_nanousd == MAX_ITEMS * 100_000
+        again = await buy(ledger, shop, "k2", *names[1:], "new")
+        assert again.line_costs_nanousd == (0,) * (MAX_ITEMS - 1) + (100_000,)
 
     async def test_nothing_delivered_costs_nothing_and_spends_the_key(self, ledger, shop):
         hold = await ledger.reserve(shop.reserve("k", "a"))
@@ -160,8 +167,6 @@ class TestUsage:
         assert (row.modality, row.items_failed) == ("text", 1)
 
     async def test_other_hours_and_accounts_are_left_out(self, ledger, shop):
-        from datetime import UTC, datetime, timedelta
-
         await buy(ledger, shop, "k", "a")
         now = datetime.now(UTC)
         past = await ledger.usage(shop.account.id, now - timedelta(days=2), now - timedelta(days=1))
@@ -171,8 +176,6 @@ class TestUsage:
         assert everything.data == []
 
     async def test_an_instant_without_a_time_zone_is_refused(self, ledger, shop):
-        from datetime import datetime
-
         with pytest.raises(TypeError):
             await ledger.usage(shop.account.id, datetime(2026, 1, 1), datetime(2026, 1, 2))
 
