@@ -80,7 +80,7 @@ def train_student(
         state.optimizer.step()
         _average(state, config.averaging)
         state.step += 1
-        after_step(state, {"lr": rate, **{name: float(value) for name, value in losses.items()}})
+        after_step(state, {"lr": rate} | {k: float(v.detach()) for k, v in losses.items()})
     return True
 
 
