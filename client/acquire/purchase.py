@@ -61,6 +61,7 @@ class Bought:
     delivered: int
     failures: tuple[ItemOutcome, ...]
     cost_nanousd: int
+    """What it added to the run's spending; nothing when it was paid before."""
     balance_nanousd: int | None = None
 
 
@@ -109,9 +110,10 @@ class Purchaser:
         except VendorError as error:
             return self._close_refused(batch, error, sent_before=sent_before)
         reach("receipt")
-        self.journal.settle(key, settlement)
+        new = self.journal.settle(key, settlement) or 0
         reach("settled")
-        return _bought(batch, settlement, answer.balance_nanousd)
+        delivered = len(items) - len(settlement.failures)
+        return Bought(batch, delivered, settlement.failures, new, answer.balance_nanousd)
 
     def _ask(self, batch: Batch, items: Sequence[Input]) -> EmbeddingResult:
         """The vendor's answer; an earlier try that it still works on, or had to abandon, is awaited."""
@@ -148,8 +150,9 @@ class Purchaser:
             self.journal.fail(batch.idempotency_key, "the vendor did not charge it")
             return None
         settlement = Settlement(parse_usd(charge.cost_usd), charge.id, charge.request_id)
-        self.journal.settle(batch.idempotency_key, settlement)
-        return _bought(batch, settlement, None)
+        new = self.journal.settle(batch.idempotency_key, settlement) or 0
+        held = self.store.held(batch.revision, batch.modality, batch.digests)
+        return Bought(batch, len(held), (), new)
 
     def _read_receipt(self, batch: Batch, answer: EmbeddingResult) -> Settlement:
         cost, charge_id = answer.cost_nanousd, answer.charge_id
@@ -171,8 +174,8 @@ class Purchaser:
         key = batch.idempotency_key
         if isinstance(error, UnprocessableEntityError) and error.code == ErrorCode.NO_VALID_ITEM:
             settlement = Settlement(0, None, error.request_id, _match_problems(batch, error))
-            self.journal.settle(key, settlement)
-            return _bought(batch, settlement, None)
+            new = self.journal.settle(key, settlement) or 0
+            return Bought(batch, 0, settlement.failures, new)
         if isinstance(error, RateLimitError) and error.code == ErrorCode.REPLAY_LIMIT:
             self._give_up_key(batch, error)
         if is_final(error) and not error.retries and not sent_before:
@@ -234,8 +237,3 @@ def _match_problems(batch: Batch, error: UnprocessableEntityError) -> tuple[Item
         else ItemOutcome(digest, fallback, str(error))
         for index, digest in enumerate(batch.digests)
     )
-
-
-def _bought(batch: Batch, settlement: Settlement, balance: int | None) -> Bought:
-    delivered = len(batch.digests) - len(settlement.failures)
-    return Bought(batch, delivered, settlement.failures, settlement.cost_nanousd, balance)

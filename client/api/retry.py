@@ -4,6 +4,7 @@ The rules are those of the OpenAI SDK, which users know.
 """
 
 import email.utils
+import math
 from collections.abc import Mapping
 
 from shared.headers import RETRY_AFTER, RETRY_AFTER_MS, SHOULD_RETRY
@@ -48,9 +49,11 @@ def read_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds until the vendor wants the request again; None when it does not say."""
     for name, scale in ((RETRY_AFTER_MS, 1000.0), (RETRY_AFTER, 1.0)):
         try:
-            return max(0.0, float(headers[name]) / scale)
+            seconds = float(headers[name]) / scale
         except (KeyError, ValueError):
             continue
+        if math.isfinite(seconds):
+            return max(0.0, seconds)
     try:
         date = email.utils.parsedate_to_datetime(headers[RETRY_AFTER])
         return max(0.0, date.timestamp() - now)

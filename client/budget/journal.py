@@ -61,12 +61,16 @@ class Journal:
                 .values(state="unknown", problem=problem)
             )
 
-    def settle(self, key: str, settlement: Settlement) -> bool:
-        """Close a batch at its receipt; false when it was closed before, then nothing changes."""
+    def settle(self, key: str, settlement: Settlement) -> int | None:
+        """Close a batch at its receipt; what that adds to the run's spending, in nano-dollars.
+
+        A batch that was opened again has been paid before: only the difference is new. None when it
+        was closed before; then nothing changes.
+        """
         with self._database.write() as connection:
             row = self._close(connection, key, UNDER_WAY, "settled", settlement.cost_nanousd)
             if row is None:
-                return False
+                return None
             connection.execute(
                 update(journal)
                 .where(journal.c.id == row.id)
@@ -86,7 +90,7 @@ class Journal:
                     )
                     .values(error_code=failure.code, error_message=failure.message)
                 )
-        return True
+        return settlement.cost_nanousd - int(row.cost_nanousd or 0)
 
     def fail(self, key: str, problem: str) -> bool:
         """Close a batch that was certainly not charged; false when it was closed before."""

@@ -68,7 +68,11 @@ def open_database(url_or_path: str | Path, *, busy_seconds: float = BUSY_SECONDS
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         engine = _create_engine(url, busy_seconds)
-        _migrate(engine)
+        try:
+            _migrate(engine, busy_seconds)
+        except BaseException:
+            engine.dispose()
+            raise
     return Database(engine)
 
 
@@ -124,20 +128,19 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
-def _migrate(engine: Engine) -> None:
+def _migrate(engine: Engine, busy_seconds: float) -> None:
     if _schema_version(engine) == SCHEMA_HEAD:
         return
     # Alembic takes a third of a second to import: only when there is work for it.
-    from alembic.util import CommandError
-
-    from shared.migrating import upgrade
+    from shared.migrating import UnknownRevision, upgrade
 
     try:
-        upgrade("client", engine.url.render_as_string(hide_password=False))
-    except CommandError as error:
+        url = engine.url.render_as_string(hide_password=False)
+        upgrade("client", url, busy_timeout_s=busy_seconds)
+    except UnknownRevision as error:
         raise CacheError(
-            f"the cache {_shown(engine.url)} was written by another version ({error}): "
-            "upgrade vl2v, or set VL2V_CACHE_URL to another file"
+            f"the cache {_shown(engine.url)} was written by another version of vl2v: type "
+            "`pip install --upgrade vl2v`, or set VL2V_CACHE_URL to another file"
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -105,7 +106,10 @@ def _inspect(
     files = [state for state in states.values() if isinstance(state, FileState)]
     known = memo.recall(files) if memo else {}
     fresh = [state for state in files if state not in known]
-    with ThreadPoolExecutor(READERS) as pool:
+    # Pillow warns about odd metadata and large pictures; the inspection has its own words. Filters
+    # belong to the process, so they are set once for all threads.
+    with warnings.catch_warnings(), ThreadPoolExecutor(READERS) as pool:
+        warnings.simplefilter("ignore")
         read = dict(zip(fresh, pool.map(lambda s: inspect_file(Path(s.path)), fresh), strict=True))
     if memo and read:
         memo.remember(read)

@@ -1,7 +1,6 @@
 """Whether a file is an image that a teacher can be asked about, found out before it is sent."""
 
 import io
-import warnings
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -30,20 +29,17 @@ def inspect_file(path: Path) -> Inspection:
 def _find_problem(data: bytes) -> str | None:
     if not data:
         return "the file is empty"
-    with warnings.catch_warnings():
-        # Pillow warns about odd metadata; only pixels matter here.
-        warnings.simplefilter("ignore")
-        try:
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                width, height = image.size
-                if width * height > MAX_PIXELS:
-                    return f"{width} × {height} pixels are too many"
-                # A truncated JPEG shows only when decoded; at an eighth of the size that is quick.
-                image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
-                image.load()
-        except UnidentifiedImageError:
-            return "not a JPEG, PNG or WebP image"
-        except Exception as error:
-            # Decoders raise many types on hostile bytes; each means the same to the user.
-            return f"the image is damaged: {error}"
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                return f"{width} × {height} pixels are too many"
+            # A truncated JPEG shows only when decoded; at an eighth of the size that is quick.
+            image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
+            image.load()
+    except UnidentifiedImageError:
+        return "no readable JPEG, PNG or WebP image"
+    except Exception as error:
+        # Decoders raise many types on hostile bytes; each means the same to the user.
+        return f"the image is damaged: {error}"
     return None

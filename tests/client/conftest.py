@@ -17,6 +17,8 @@ import shared.migrating  # noqa: F401
 from client.cache import EmbeddingStore
 from client.cli import app
 from tests.client.pictures import write_folders
+from tests.client.serving import serve
+from tests.client.shop import Shop
 from tests.client.standin import KEY, StandInVendor
 
 
@@ -40,6 +42,11 @@ def vendor() -> StandInVendor:
 def store(home: Path) -> Iterator[EmbeddingStore]:
     with EmbeddingStore.open(home / "client.db") as opened:
         yield opened
+
+
+@pytest.fixture
+def shop(vendor: StandInVendor, store: EmbeddingStore, tmp_path: Path) -> Shop:
+    return Shop(vendor, store, tmp_path)
 
 
 @pytest.fixture
@@ -115,7 +122,7 @@ class Command:
 @pytest.fixture
 def command(vendor: StandInVendor, home: Path, tmp_path: Path) -> Iterator[Command]:
     """The command, logged in to the stand-in over real HTTP."""
-    with vendor.serve() as url:
+    with serve(vendor) as url:
         yield Command(
             {
                 "VL2V_HOME": str(home),

@@ -1,13 +1,12 @@
-"""A vendor that meters honestly, in the test's own process or over real HTTP."""
+"""A vendor that meters honestly and fails on demand; `serving.serve` puts it behind real HTTP."""
 
 import base64
 import json
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -42,6 +41,7 @@ class StandInCharge:
     cost: int
     images: int
     texts: int
+    replays: int = 0
 
     def document(self) -> dict[str, Any]:
         return {
@@ -56,6 +56,7 @@ class StandInCharge:
             "reserved_usd": format_usd(self.cost),
             "cost_usd": format_usd(self.cost),
             "created_at": "2026-11-22T09:00:00Z",
+            "captured_at": datetime.now(UTC).isoformat(),
         }
 
 
@@ -67,6 +68,10 @@ class StandInVendor:
     dimension: int = 8
     rebuy_free: bool = False
     """Off: paying twice for an item shows in the books instead of being forgiven."""
+    rebuy_free_days: int = 0
+    """What the model's document promises."""
+    replays: int = 1000
+    """How often a charge is replayed."""
     revision: str = REVISION
     charges: dict[str, StandInCharge] = field(default_factory=dict)
     sold: list[bytes] = field(default_factory=list)
@@ -176,6 +181,9 @@ class StandInVendor:
             replayed = False
         else:
             replayed = True
+            known.replays += 1
+            if known.replays > self.replays:
+                return self._refuse(ErrorCode.REPLAY_LIMIT, "replayed too often today")
         cost = 0 if replayed else known.cost
         data = [
             self._row(index, digest, ok, body["embed_dtype"])
@@ -234,6 +242,7 @@ class StandInVendor:
             "prompt_templates": ["an icon of a {}"],
             "price_per_image_usd": format_usd(IMAGE_NANOUSD),
             "price_per_text_usd": format_usd(TEXT_NANOUSD),
+            "rebuy_free_days": self.rebuy_free_days,
         }
 
     def _say(
@@ -279,41 +288,3 @@ class StandInVendor:
         return VendorClient(
             api_key=KEY, base_url="http://127.0.0.1:1", transport=self.transport(), **options
         )
-
-    @contextmanager
-    def serve(self) -> Iterator[str]:
-        """Answer on a free loopback port; its address."""
-        vendor = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self) -> None:
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                body = self.rfile.read(int(headers.get("content-length", 0)))
-                try:
-                    status, extra, said = vendor.handle(self.command, self.path, headers, body)
-                except Dropped:
-                    self.close_connection = True
-                    return
-                self.send_response(status)
-                for name, value in {**extra, "content-length": str(len(said))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(said)
-
-            do_GET = do_POST = answer
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()

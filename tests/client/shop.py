@@ -1,0 +1,81 @@
+"""A fetch's parts put together by hand, with pictures and texts of its own."""
+
+from pathlib import Path
+
+from client.acquire import (
+    Fetch,
+    Purchaser,
+    Receipt,
+    Sources,
+    Wants,
+    make_quote,
+    recover,
+)
+from client.budget import Budgets, Journal, check_books
+from client.cache import EmbeddingStore
+from shared.digests import digest_image, digest_text
+from shared.wire import ModelDocument
+from tests.client.pictures import make_picture
+from tests.client.standin import StandInVendor
+
+RUN = "run"
+
+
+def instant(_seconds: float) -> None:
+    """A sleep for tests."""
+
+
+class Shop:
+    """A fetch's parts, with pictures and texts of its own."""
+
+    def __init__(self, vendor: StandInVendor, store: EmbeddingStore, folder: Path) -> None:
+        self.vendor, self.store = vendor, store
+        self.journal, self.budgets = Journal(store.database), Budgets(store.database)
+        self.images: dict[bytes, Path] = {}
+        self.texts: dict[bytes, str] = {}
+        self.folder = folder
+        self.cap = 10**9
+
+    def add_images(self, count: int, extra: bytes = b"") -> list[Path]:
+        files = []
+        for number in range(count):
+            data = make_picture(len(self.images) + number) + extra
+            file = self.folder / f"{digest_image(data).hex()[:12]}.png"
+            file.write_bytes(data)
+            files.append(file)
+            self.images[digest_image(data)] = file
+        return files
+
+    def add_texts(self, *texts: str) -> None:
+        self.texts |= {digest_text(text): text for text in texts}
+
+    def purchaser(self) -> Purchaser:
+        return Purchaser(
+            self.vendor.client(sleep=instant),
+            self.store,
+            self.journal,
+            Sources(self.images, self.texts),
+            self.vendor.rebuy_free_days,
+            sleep=instant,
+        )
+
+    def fetch(self, purchaser: Purchaser | None = None, **changes: object) -> Receipt:
+        """Recover, quote from the vendor's document with these changes, and buy."""
+        purchaser = purchaser or self.purchaser()
+        receipt = Receipt()
+        for bought in recover(purchaser, RUN):
+            receipt.add(bought)
+        quote = make_quote(
+            Wants("training", self.images, self.texts),
+            ModelDocument.model_validate(self.vendor.model_document() | changes),
+            store=self.store,
+            journal=self.journal,
+            run=RUN,
+        )
+        self.budgets.set_cap(RUN, self.cap)
+        return Fetch(purchaser, self.budgets, quote, receipt=receipt, in_flight=2).run()
+
+    def check(self) -> None:
+        assert len(self.vendor.sold) == len(set(self.vendor.sold))
+        assert sum(t.cost_nanousd for t in self.journal.totals()) == self.vendor.debited
+        check_books(self.store.database)
