@@ -33,6 +33,8 @@ class Receipt:
     balance_nanousd: int | None = None
     """On the account after the last answer."""
     requests: int = 0
+    recovered: int = 0
+    """Of the vectors, those that an earlier fetch had asked for."""
     stopped: ClientError | None = None
 
     def add(self, bought: Bought) -> None:

@@ -80,18 +80,16 @@ class APIStatusError(VendorError):
         status_code: int,
         headers: Mapping[str, str],
         problem: Problem | None,
+        request_id: str | None,
     ) -> None:
         super().__init__(message)
         self.status_code = status_code
         self.headers = headers
         """Names in lower case."""
+        self.request_id = request_id
+        """The request's id, to quote to the vendor."""
         self.problem = problem
         """The whole answer, with the error of each item, when it was problem+json."""
-
-    @property
-    def request_id(self) -> str | None:
-        """The request's id, to quote to the vendor."""
-        return self.headers.get(REQUEST_ID) or (self.problem.request_id if self.problem else None)
 
     @property
     def code(self) -> str | None:
@@ -164,11 +162,11 @@ def refusal(status: int, body: bytes, headers: Mapping[str, str]) -> APIStatusEr
     problem = _read_problem(body)
     kind = InternalServerError if status >= 500 else _CLASSES.get(status, APIStatusError)
     said = problem.detail if problem else f"the vendor answered {status} without an explanation"
-    error = kind("", status_code=status, headers=headers, problem=problem)
-    start = f"Request {error.request_id}: " if error.request_id else ""
+    named = headers.get(REQUEST_ID) or (problem.request_id if problem else None)
+    start = f"Request {named}: " if named else ""
     remedy = f"; {_REMEDIES[status]}" if status in _REMEDIES else ""
-    error.args = (f"{start}{said.rstrip('.')}{remedy}",)
-    return error
+    message = f"{start}{said.rstrip('.')}{remedy}"
+    return kind(message, status_code=status, headers=headers, problem=problem, request_id=named)
 
 
 def _read_problem(body: bytes) -> Problem | None:

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ from client.acquire import (
     name_run,
     recover,
 )
-from client.api import NotFoundError, VendorClient
+from client.api import NotFoundError, VendorClient, VendorError
 from client.budget import Budget, Budgets, Journal
 from client.cache import EmbeddingStore, Purpose
 from client.cli.quoting import describe_quote, describe_receipt, show_quote, show_receipt
@@ -82,7 +84,7 @@ def carry_out(order: FetchOrder, stop: threading.Event, *, as_json: bool) -> Non
             quote = desk.quote(wants, document)
             _print(as_json, manifest, quote, None, 0.0, open_requests=desk.open_requests())
             return
-        with hold_run(store.database, run):
+        with hold_run(store.database, run), _comforting():
             desk.buy(manifest, wants, sources, document, stop, as_json=as_json)
 
 
@@ -134,6 +136,7 @@ class _Desk:
         receipt = Receipt()
         for bought in recover(purchaser, self.run, stop=stop):
             receipt.add(bought)
+            receipt.recovered += bought.delivered
         quote = self.quote(wants, document)
         if not as_json:
             show_quote(quote, manifest)
@@ -161,6 +164,16 @@ class _Desk:
             raise UsageError(
                 f"say how many dollars this run may spend: --budget {enough} covers it"
             )
+
+
+@contextmanager
+def _comforting() -> Iterator[None]:
+    """Say, after the vendor's own words, that nothing is lost by an error of its making."""
+    try:
+        yield
+    except VendorError:
+        errors().print("what was bought is saved; the same command goes on from there")
+        raise
 
 
 def _find_model(client: VendorClient, model: str) -> ModelDocument:

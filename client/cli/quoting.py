@@ -59,8 +59,9 @@ def show_receipt(receipt: Receipt, seconds: float) -> None:
     balance = (
         "" if receipt.balance_nanousd is None else f"; balance {show_usd(receipt.balance_nanousd)}"
     )
+    recovered = f" ({receipt.recovered} asked for before)" if receipt.recovered else ""
     out.print(
-        f"bought {receipt.items['image']} images and {receipt.items['text']} texts in "
+        f"bought {receipt.items['image']} images and {receipt.items['text']} texts{recovered} in "
         f"{receipt.requests} requests for {show_usd(receipt.cost_nanousd)} in {seconds:.1f} s"
         f"{balance}"
     )
@@ -104,6 +105,7 @@ def describe_receipt(receipt: Receipt, seconds: float) -> dict[str, Any]:
     return {
         "images": receipt.items["image"],
         "texts": receipt.items["text"],
+        "recovered": receipt.recovered,
         "requests": receipt.requests,
         "cost_usd": format_usd(receipt.cost_nanousd),
         "balance_usd": None if balance is None else format_usd(balance),
