@@ -151,11 +151,13 @@ def _load_weights(backbone: nn.Module, file: Path) -> None:
     """Load a safetensors file of the backbone; a classifier in it is ignored."""
     try:
         tensors = load_file(file)
-        result = backbone.load_state_dict(tensors, strict=False)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise TrainingError(f"--weights {file} does not fit the student: {error}") from error
-    if result.missing_keys:
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(f"--weights {file} is no safetensors file ({error})") from error
+    wanted = backbone.state_dict()
+    unfit = [k for k, v in wanted.items() if k not in tensors or tensors[k].shape != v.shape]
+    if unfit:
         raise TrainingError(
-            f"--weights {file} lacks {len(result.missing_keys)} of the student's tensors, "
-            f"{result.missing_keys[0]} for one: give weights of the same timm model"
+            f"--weights {file} does not fit the student: {len(unfit)} of its {len(wanted)} tensors "
+            f"are missing or of another shape, {unfit[0]} for one; give weights of the same timm model"
         )
+    backbone.load_state_dict({name: tensors[name] for name in wanted})

@@ -15,20 +15,18 @@ METHODS = ("zero-shot", "erm", "adip")
 
 
 @pytest.fixture
-def page(experiment, tmp_path):
-    for method in METHODS:
-        run_training(make_job(experiment, tmp_path / "runs" / method, method=method))
+def page(finished, tmp_path):
     out = tmp_path / "report.html"
-    count = write_report([tmp_path / "runs"], out, image_price=MODEL.price_per_image_usd)
-    assert count == 3
+    count = write_report([finished.path], out, image_price=MODEL.price_per_image_usd)
+    assert count == len(METHODS)
     return out.read_text(encoding="utf-8")
 
 
-def test_it_holds_methods_queries_costs_and_figures(page, experiment):
+def test_it_holds_methods_queries_costs_and_figures(page, finished):
     text = unescape(re.sub(r"<[^>]+>", " ", page))
     for method in METHODS:
         assert method in text
-    learned = len(experiment.fold(("wash",)).training)
+    learned = len(finished.experiment.fold(("wash",)).training)
     assert re.search(rf"adip\s+[\d.]+\s+[\d.]+\s+{learned}\s+6\s+\$0\.\d+", text)
     assert "evaluation cost" in text
     # 6 texts are a tenth of a picture's price each: the break-even counts them.
@@ -64,7 +62,10 @@ def test_names_of_folders_are_escaped(tmp_path, store):
     assert "&lt;b&gt;bold" in page
 
 
-def test_it_is_written_without_the_pictures_when_the_data_has_moved(experiment, tmp_path):
+def test_it_is_written_without_the_pictures_when_the_data_has_moved(tmp_path, store):
+    root = draw_study(tmp_path / "study")
+    buy_study(store, root)
+    experiment = open_study(root, store)
     run_training(make_job(experiment, tmp_path / "runs", steps=1))
     shutil.move(experiment.manifest.root, tmp_path / "elsewhere")
     write_report([tmp_path / "runs"], tmp_path / "r.html", image_price="0.000100000")

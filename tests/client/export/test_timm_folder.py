@@ -10,18 +10,15 @@ from PIL import Image
 
 from client.export.timm_folder import export_timm
 from client.train.finished import load_finished
-from client.train.recipe import run_training
-from tests.client.train.study import make_job
 
 
 @pytest.fixture(params=["adip", "erm"])
-def run(request, experiment, tmp_path):
-    job = make_job(experiment, tmp_path / "run", method=request.param)
-    run_training(job)
-    return job.folder
+def run(request, finished):
+    return finished.run(request.param)
 
 
-def test_timm_loads_it_and_it_gives_the_students_answers(run, experiment, tmp_path):
+def test_timm_loads_it_and_it_gives_the_students_answers(run, finished, tmp_path):
+    experiment = finished.experiment
     folder = export_timm(run, tmp_path / "model")
     model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     assert model.num_classes == 3

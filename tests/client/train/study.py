@@ -65,8 +65,8 @@ def draw_study(root: Path, domains: Sequence[str] = DOMAINS) -> Path:
         for label in CLASSES:
             folder = root / domain / label
             folder.mkdir(parents=True)
-            for number in range(EACH):
-                x, y = (int(v) for v in rng.integers(2, 12, 2))
+            for number, place in enumerate(rng.permutation(100)[:EACH]):
+                x, y = 2 + int(place) // 10, 2 + int(place) % 10
                 image = Image.new("RGB", (32, 32), "white")
                 _draw(ImageDraw.Draw(image), label, x, y, inks[domain])
                 image.save(folder / f"{number}.png")

@@ -136,22 +136,25 @@ def test_ctrl_c_saves_the_run_and_says_how_to_go_on(study, tmp_path, home):
     words = _options(out, **{"--steps": "5000"})
     code = "from client.cli import app; app()"
     environment = os.environ | {"VL2V_HOME": str(home), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
-    process = subprocess.Popen(
+    checkpoint = out / "checkpoints" / "last.safetensors"
+    with subprocess.Popen(
         [sys.executable, "-c", code, "train", study, *words, "--method", "erm"],
         cwd=ROOT,
         env=environment,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    metrics = out / "metrics.jsonl"
-    deadline = time.monotonic() + 120
-    while not (metrics.is_file() and len(metrics.read_text().splitlines()) > 1):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    ) as process:
+        try:
+            deadline = time.monotonic() + 200
+            while not checkpoint.is_file():
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert "same command again" in " ".join(said.split())
-    assert (out / "checkpoints" / "last.safetensors").is_file()
+    assert checkpoint.is_file()
     assert not (out / "done").is_file()

@@ -73,11 +73,6 @@ def test_unknown_student():
         check_student("vit_smal_patch16_224")
 
 
-def test_an_image_size_the_student_cannot_take():
-    with pytest.raises(TrainingError, match="--image-size"):
-        build_student(StudentSpec("swin_tiny_patch4_window7_224", 50, 5), weights="random")
-
-
 def test_unreadable_image(tmp_path):
     file = tmp_path / "broken.png"
     file.write_bytes(b"no image")
