@@ -137,7 +137,7 @@ class OpenClip:
 
         `image` may have any mode; only RGB and grey ones take the fast road. Any thread may call.
         """
-        if image.mode not in ("RGB", "L") or self._mode not in ("shortest", "squash"):
+        if image.mode not in ("RGB", "L") or self._mode != "shortest":
             return self._preprocess_exactly(image)
         pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None]
         width, height = image.size
@@ -161,7 +161,8 @@ class OpenClip:
         # A text that fits reads the same with one more place; one that is cut loses its end token.
         wide = self.tokenizer(list(texts), context_length=self.context_length + 1)
         cut = (tokens != wide[:, : self.context_length]).any(dim=1)
-        counts = (tokens != wide[:, -1:]).sum(dim=1)
+        used = (tokens != wide[:, -1:]).sum(dim=1)
+        counts = torch.where(cut, self.context_length, used)
         return TokenizedTexts(_int32(tokens), tuple(cut.tolist()), tuple(counts.tolist()))
 
     @torch.inference_mode()
@@ -228,8 +229,6 @@ class OpenClip:
 
     def _target(self, height: int, width: int) -> tuple[int, int]:
         """Size after the resize; the long side is cut down, not rounded, as torchvision does."""
-        if self._mode == "squash":
-            return self._size, self._size
         if height <= width:
             return self._size, int(self._size * width / height)
         return int(self._size * height / width), self._size

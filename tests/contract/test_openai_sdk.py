@@ -47,7 +47,7 @@ def contract(
         set_prices(connection, now, MODEL, {"image": 100_000, "text": 10_000})
         ada, poor = (create_account(connection, now, name) for name in ("ada", "poor"))
         add_credit(connection, now, ada.id, parse_usd("1.00"), "opening")
-        keys = [issue_key(connection, now, pepper, account.id).text for account in (ada, poor)]
+        keys = [issue_key(connection, now, pepper, a.id, name="k").text for a in (ada, poor)]
     database.close()
     with serve_vendor(url, folder / "pepper") as serving:
         yield Contract(serving.url, *keys)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from fastapi.routing import APIRoute
 
 from shared import headers
 from shared.errors import ERROR_KINDS, TYPE_PREFIX, ErrorCode
@@ -34,17 +33,13 @@ def assert_canonical(answer: Any, status: int, code: str) -> Problem:
 
 
 async def test_every_route_but_the_operators_asks_for_a_key(vendor: Any, anonymous: Any) -> None:
-    seen = set()
+    paths = vendor.app.openapi()["paths"]
+    assert {"/v1/embeddings", "/v1/models", "/v1/balance", "/v1/usage", "/v1/charges"} <= set(paths)
     async with anonymous() as http:
-        for route in vendor.app.routes:
-            for found in getattr(route, "routes", [route]):
-                if not isinstance(found, APIRoute) or found.path in OPEN_ROUTES:
-                    continue
-                seen.add(found.path)
-                for method in found.methods:
-                    answer = await http.request(method, found.path.replace("{name:path}", "x"))
-                    assert_canonical(answer, 401, "invalid_api_key")
-    assert {"/v1/embeddings", "/v1/models", "/v1/balance", "/v1/usage", "/v1/charges"} <= seen
+        for path in set(paths) - OPEN_ROUTES:
+            for method in paths[path]:
+                answer = await http.request(method.upper(), path.replace("{name}", "x"))
+                assert_canonical(answer, 401, "invalid_api_key")
 
 
 async def test_wrong_keys_of_every_kind_are_401(vendor: Any, anonymous: Any) -> None:

@@ -3,9 +3,10 @@
 import asyncio
 import json
 import os
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -60,7 +61,11 @@ def serve(
         precision=precision,
         log_json=True if as_json or shell.as_json else None,
     )
-    _serve(settings)
+    try:
+        _serve(settings)
+    except KeyboardInterrupt:
+        _leave(130)
+    _leave(0)
 
 
 def merge_settings(settings: VendorSettings, **flags: object) -> VendorSettings:
@@ -126,6 +131,13 @@ def _check_shop(settings: VendorSettings, models: Sequence[str]) -> None:
     for model in models:
         if not {"image", "text"} <= find_prices(settings, model).keys():
             raise Refusal(missing_price(model))
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process at once: everything is closed, and torch takes seconds to be taken down."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _announce(url: str, as_json: bool) -> None:

@@ -48,7 +48,7 @@ async def test_another_accounts_books_are_out_of_reach(
     with database.write() as connection:
         now = read_clock(connection)
         other = create_account(connection, now, "eve")
-        key = issue_key(connection, now, pepper, other.id)
+        key = issue_key(connection, now, pepper, other.id, name="eve")
     eve = {"authorization": f"Bearer {key.text}"}
     charges = await vendor.http.get("/v1/charges?idempotency_key=mine", headers=eve)
     usage = await vendor.http.get("/v1/usage", headers=eve)

@@ -133,7 +133,7 @@ def make_images(count: int) -> list[dict[str, str]]:
     items = []
     for level in range(count):
         buffer = BytesIO()
-        Image.new("RGB", (2500, 2500), (level, 0, 255 - level)).save(buffer, "JPEG")
+        Image.new("RGB", (2500, 2400 + level)).save(buffer, "JPEG")
         items.append({"image": base64.b64encode(buffer.getvalue()).decode()})
     return items
 

@@ -168,7 +168,7 @@ async def test_no_credit(vendor: Any, database: Any, pepper: bytes) -> None:
     with database.write() as connection:
         now = read_clock(connection)
         poor = create_account(connection, now, "poor")
-        key = issue_key(connection, now, pepper, poor.id)
+        key = issue_key(connection, now, pepper, poor.id, name="poor")
     answer = await vendor.embed("a dog", headers={"authorization": f"Bearer {key.text}"})
     assert answer.status_code == 402
     assert answer.json()["code"] == "insufficient_credit"
