@@ -19,7 +19,7 @@ from client.errors import UsageError
 DEFAULT_BASE_URL = "http://127.0.0.1:8000"
 ENV_PREFIX = "VL2V_"
 CONFIG_FILE = "config.json"
-STORED = ("api_key", "base_url", "cache_url")
+STORED = ("api_key", "base_url", "cache_url", "insecure")
 """What the config file may hold."""
 
 Source = Literal["argument", "environment", "config file", "default"]
@@ -116,7 +116,7 @@ def read_config() -> dict[str, Any]:
     return {name: document[name] for name in STORED if name in document}
 
 
-def store_settings(**values: str | None) -> Path:
+def store_settings(**values: str | bool | None) -> Path:
     """Write values to the config file, readable by its owner alone; the others stay."""
     file = config_file()
     document = read_config() | {name: value for name, value in values.items() if value is not None}

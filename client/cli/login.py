@@ -41,7 +41,9 @@ def login(
         api_key=entered.strip(), base_url=settings.base_url, insecure=insecure or None
     ) as client:
         balance = client.balance.get()
-    file = store_settings(api_key=entered.strip(), base_url=settings.base_url)
+    file = store_settings(
+        api_key=entered.strip(), base_url=settings.base_url, insecure=insecure or None
+    )
     if as_json:
         print_json(
             {

@@ -16,7 +16,7 @@ from client.budget import (
     Settlement,
     check_books,
 )
-from client.cache import CacheError
+from client.cache import CacheError, EmbeddingStore
 
 PRICE = 100
 keep_fixture = settings(
@@ -253,3 +253,23 @@ class TestBooks:
             connection.exec_driver_sql("UPDATE budget SET spent_nanousd = 5")
         with pytest.raises(CacheError, match="is not the sum of its requests"):
             check_books(store.database)
+
+
+def test_the_same_journal_works_on_postgresql(empty_postgres_url: str) -> None:
+    with EmbeddingStore.open(empty_postgres_url) as store:
+        journal, budgets = Journal(store.database), Budgets(store.database)
+        budgets.set_cap("run", 500)
+        for key in ("a", "b"):
+            if key == "b":
+                with pytest.raises(BudgetTooSmall):
+                    journal.plan(make_batch(key))
+                budgets.set_cap("run", 600)
+            journal.plan(make_batch(key))
+        journal.mark_sent("a")
+        failed = ItemOutcome(make_batch().digests[0], "invalid_image", "damaged")
+        assert journal.settle("a", Settlement(200, failures=(failed,))) == 200
+        journal.fail("b", "no")
+        assert budgets.get("run") == Budget(600, 0, 200)
+        (total,) = journal.totals(run="run")
+        assert (total.items, total.failed, total.cost_nanousd) == (2, 1, 200)
+        assert "sums agree" in check_books(store.database)

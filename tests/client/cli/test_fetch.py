@@ -1,9 +1,6 @@
 """`vl2v fetch` from the outside: what is asked, paid, printed and returned."""
 
 import json
-import os
-import signal
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +9,7 @@ from client.acquire import hold_run, name_run
 from client.cache import EmbeddingStore
 from shared.digests import digest_file, digest_text
 from tests.client.conftest import Command
-from tests.client.pictures import make_picture, write_folders
+from tests.client.pictures import make_picture
 from tests.client.standin import BROKEN, IMAGE_NANOUSD, REVISION, TEXT_NANOUSD, StandInVendor
 
 
@@ -253,33 +250,3 @@ class TestBadInput:
         assert done.returncode == 1
         assert "another `vl2v fetch` is buying for run" in done.stderr
         assert vendor.sold == []
-
-
-class TestInterrupt:
-    def test_ctrl_c_finishes_what_is_in_flight_and_the_next_run_goes_on(
-        self, command: Command, tmp_path: Path, vendor: StandInVendor
-    ) -> None:
-        data = write_folders(tmp_path / "big", domains=("a", "b"), classes=("x",), each=260)
-        started, release = threading.Event(), threading.Event()
-
-        def pause() -> None:
-            started.set()
-            release.wait(30)
-
-        vendor.before_answer = pause
-        running = command.start("fetch", str(data), "--model", "toy", "--budget", "1")
-        assert started.wait(60)
-        os.kill(running.pid, signal.SIGINT)
-        # The command says so as soon as it has understood.
-        while "Ctrl-C again" not in (running.folder / "stderr").read_text():
-            assert os.waitpid(running.pid, os.WNOHANG) == (0, 0)
-        release.set()
-        done = running.end()
-        assert done.returncode == 130
-        assert "run the same command again to go on" in done.stderr
-        sold = len(vendor.sold)
-        assert 0 < sold < 400
-        vendor.before_answer = lambda: None
-        assert fetch(command, data, "--budget", "1").returncode == 0
-        assert len(vendor.sold) == len(set(vendor.sold)) > sold
-        assert len(vendor.charges) == paid_requests(vendor)

@@ -27,6 +27,12 @@ class TestLogin:
         assert json.loads(file.read_text())["api_key"] == KEY
         assert KEY not in done.stdout + done.stderr
 
+    def test_allowing_plain_http_is_remembered(self, command: Command, home: Path) -> None:
+        assert command.run("login", "--key", KEY, "--insecure").returncode == 0
+        assert json.loads((home / "config.json").read_text())["insecure"] is True
+        rows = json.loads(command.run("config", "--json").stdout)["settings"]
+        assert {"name": "insecure", "value": True, "source": "config file"} in rows
+
     def test_wrong_key_is_not_stored(self, command: Command, home: Path) -> None:
         done = command.run("login", "--key", "vl2v_live_wrong")
         assert done.returncode == 1
