@@ -65,9 +65,8 @@ def expected(clip_folder: Path) -> Any:
 def count_answers(contract: Contract, status: int) -> float:
     with openai.DefaultHttpxClient() as http:
         text = http.get(f"{contract.url}/metrics").text
-    route = 'route="/v1/embeddings"'
-    lines = [line for line in text.splitlines() if route in line and f'status="{status}"' in line]
-    return sum(float(line.split()[-1]) for line in lines)
+    line = f'vl2v_requests_total{{method="POST",route="/v1/embeddings",status="{status}"}} '
+    return sum(float(row.removeprefix(line)) for row in text.splitlines() if row.startswith(line))
 
 
 def test_text_vectors_are_open_clips(contract: Contract, expected: Any) -> None:

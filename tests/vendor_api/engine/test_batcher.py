@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,10 @@ def picture(level: int, side: int = 8) -> Any:
 
 def text(*tokens: int) -> Any:
     return np.array(tokens + (0,) * (6 - len(tokens)), dtype=np.int32)
+
+
+def same(ours: Sequence[Any], theirs: Sequence[Any]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
 def soon() -> float:
@@ -45,7 +49,7 @@ async def test_vectors_come_back_in_the_order_of_the_items(batcher: Batcher) -> 
     items = [picture(1), text(3), picture(2), text(4), picture(1)]
     mixed = await batcher.embed(items, soon())
     alone = [(await batcher.embed([item], soon()))[0] for item in items]
-    assert all(np.array_equal(a, b) for a, b in zip(mixed, alone, strict=True))
+    assert same(mixed, alone)
 
 
 async def test_nothing_asked_is_nothing_computed(batcher: Batcher, fake_model: Any) -> None:
@@ -99,7 +103,7 @@ async def test_a_failing_item_harms_no_neighbour(batcher: Batcher) -> None:
     assert isinstance(outcomes[1], ItemFailure)
     assert "poisoned" in outcomes[1].reason
     rest = [outcomes[0], outcomes[2], outcomes[3]]
-    assert all(np.array_equal(a, b) for a, b in zip(rest, clean, strict=True))
+    assert same(rest, clean)
 
 
 async def test_items_of_another_shape_are_another_batch(batcher: Batcher, fake_model: Any) -> None:
