@@ -1,0 +1,1 @@
+"""The demo teacher: its data, its training, what it can tell apart."""
