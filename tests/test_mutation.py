@@ -8,6 +8,8 @@ ROOT = Path(__file__).parent.parent
 
 def _load_runner():
     spec = importlib.util.spec_from_file_location("mutation_run", ROOT / "tests/mutation/run.py")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

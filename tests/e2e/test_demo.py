@@ -27,10 +27,11 @@ def told(tmp_path_factory):
 
 
 def _tell(out):
-    screen = Console(file=io.StringIO(), width=200)
+    shown = io.StringIO()
+    screen = Console(file=shown, width=200)
     story = Story(out=out, classes=CLASSES, per_class=PER_CLASS, steps=STEPS, batch=16)
     rows = tell(story, screen)
-    return screen.file.getvalue(), rows
+    return shown.getvalue(), rows
 
 
 @pytest.mark.slow

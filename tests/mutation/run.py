@@ -64,7 +64,9 @@ def survives(fault: Fault) -> bool:
         path.write_text(text, encoding="utf-8")
         done = run_tests(tree, fault.tests)
     if done.returncode not in (0, 1):
-        raise RuntimeError(f"{fault.name}: pytest itself failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        raise RuntimeError(
+            f"{fault.name}: pytest itself failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+        )
     return done.returncode == 0
 
 
