@@ -155,9 +155,10 @@ async def test_a_request_that_makes_no_sense_is_400_and_says_why(vendor: Any) ->
     assert await vendor.available() == "1.000000000"
 
 
-async def test_a_body_that_is_no_json_object_is_400(vendor: Any, body: bytes) -> None:
-    answer = await vendor.http.post("/v1/embeddings", content=body)
-    assert answer.status_code == 400
+async def test_a_body_that_is_no_json_object_is_400(vendor: Any) -> None:
+    for body in (b"", b"{", b"[]", b'"text"', b"\xff"):
+        answer = await vendor.http.post("/v1/embeddings", content=body)
+        assert answer.status_code == 400, body
 
 
 async def test_the_models_own_dimensions_are_accepted(vendor: Any) -> None:
