@@ -152,7 +152,9 @@ def _use(story: Story, programs: Programs, screen: Console) -> None:
     _title(screen, "9. The student, for anyone with timm; the report, for anyone with a browser")
     programs.run("vl2v", "export", run, "--to", "timm", "--out", str(story.out / "student"))
     report = str(story.out / "report.html")
-    programs.run("vl2v", "report", str(story.out / "runs"), "--out", report)
+    # The demo owns both sides, so its page can measure the teacher beside the student.
+    beside = ("--teacher", f"local-dir:{story.teacher}")
+    programs.run("vl2v", "report", str(story.out / "runs"), "--out", report, *beside)
 
 
 def _compare(story: Story, programs: Programs, screen: Console) -> Books:
