@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO_OUT ?= demo-out
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check mutate soak bench bench-full clean
+.PHONY: setup demo test check mutate bench-full clean
 
 setup: $(STAMP)
 
@@ -33,14 +33,9 @@ check: $(STAMP)
 mutate: $(STAMP)
 	$(BIN)/python tests/mutation/run.py
 
-soak: $(STAMP)
-	$(BIN)/python -m pytest -m soak tests/e2e
-
-bench: $(STAMP)
-	$(BIN)/vl2v bench $(DEMO_OUT)/data --preset smoke --out $(DEMO_OUT)/bench
-
+# Every style left out in turn; goes on where `make demo` ended.
 bench-full: $(STAMP)
-	$(BIN)/vl2v bench $(DEMO_OUT)/data --seeds 1 --out $(DEMO_OUT)/bench
+	$(BIN)/python -m client.demo.folds --out $(DEMO_OUT)
 
 clean:
 	rm -rf $(DEMO_OUT) .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -38,6 +38,15 @@ def bench(  # noqa: PLR0913  (one parameter an option)
     select: Annotated[
         bool, typer.Option("--select", help="First choose learning rate and λ in each fold.")
     ] = False,
+    select_lrs: Annotated[
+        str, typer.Option(help="With --select: learning rates to try, with commas.")
+    ] = "",
+    select_lambdas: Annotated[
+        str, typer.Option(help="With --select: values of λ to try, with commas.")
+    ] = "",
+    select_steps: Annotated[
+        int | None, typer.Option(min=1, help="With --select: steps of a trial; default --steps.")
+    ] = None,
     student: options.Student = DEFAULTS.student,
     weights: options.Weights = DEFAULTS.weights,
     image_size: options.ImageSize = DEFAULTS.image_size,
@@ -57,7 +66,7 @@ def bench(  # noqa: PLR0913  (one parameter an option)
     Example: vl2v bench DATA --model icon-clip --seeds 3 --out bench
     """
     require_torch(threads)
-    from client.train.bench import BenchPlan, run_bench
+    from client.train.bench import BenchPlan, Grid, run_bench
     from client.train.methods import find_method
 
     names = tuple(find_method(name).name for name in _split(methods) or METHODS)
@@ -74,10 +83,15 @@ def bench(  # noqa: PLR0913  (one parameter an option)
         split_seed=split_seed,
         trial_seed=trial_seed,
     )
+    grid = Grid(
+        learning_rates=_numbers("--select-lrs", select_lrs) or Grid.learning_rates,
+        image_weights=_numbers("--select-lambdas", select_lambdas) or Grid.image_weights,
+        steps=select_steps,
+    )
     with open_store(cache) as store:
         experiment = _open(data, config, store)
         chosen = tuple(_split(targets)) or experiment.manifest.domains
-        plan = BenchPlan(config, names, chosen, seeds, selects=select)
+        plan = BenchPlan(config, names, chosen, seeds, grid if select else None)
         with stopping() as stop, show_progress("bench") as report:
             rows = run_bench(experiment, plan, out, report=report, stop=stop)
     if as_json:

@@ -58,10 +58,10 @@ class Story:
 def tell(story: Story, screen: Console) -> list[Summary]:
     """Run the story; returns each method's row of the closing table. Raises StepFailed."""
     story.out.mkdir(parents=True, exist_ok=True)
-    programs = Programs(_settings(story), screen)
+    programs = Programs(make_settings(story), screen)
     began = time.monotonic()
-    _render_pictures(story, programs, screen)
-    _open_account(story, programs, screen)
+    render_pictures(story, programs, screen)
+    open_account(story, programs, screen)
     port = find_free_port()
     programs.set("VL2V_BASE_URL", f"http://127.0.0.1:{port}")
     _title(screen, "3. The vendor serves its CLIP, as a process of its own")
@@ -88,7 +88,8 @@ def summarise_runs(story: Story) -> list[Summary]:
     return summarise(lines, paid)
 
 
-def _render_pictures(story: Story, programs: Programs, screen: Console) -> None:
+def render_pictures(story: Story, programs: Programs, screen: Console) -> None:
+    """The labelled pictures, rendered once."""
     _title(screen, "1. Pictures: forty things in four drawing styles, rendered from open icon sets")
     words = ["vl2v", "demo-data", "icons", "--out", str(story.out / "data")]
     words += ["--packages", str(story.packages or story.out / "npm")]
@@ -97,7 +98,8 @@ def _render_pictures(story: Story, programs: Programs, screen: Console) -> None:
     programs.run(*words)
 
 
-def _open_account(story: Story, programs: Programs, screen: Console) -> None:
+def open_account(story: Story, programs: Programs, screen: Console) -> None:
+    """A price, a customer with credit and a key; made once, found again later."""
     _title(screen, "2. The vendor's books: a price, an account, credit, a key")
     programs.run("vl2v-vendor", "migrate")
     prices = ("--image", story.image_price, "--text", story.text_price)
@@ -188,7 +190,8 @@ def _make_table(rows: Sequence[Summary]) -> Table:
     return table
 
 
-def _settings(story: Story) -> dict[str, str]:
+def make_settings(story: Story) -> dict[str, str]:
+    """Environment of both programs: everything they keep lies under `story.out`."""
     here = story.out.absolute()
     pepper = here / "pepper"
     if not pepper.is_file():

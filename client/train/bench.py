@@ -9,11 +9,11 @@ from client.train.experiment import Experiment
 from client.train.methods import METHODS, find_method
 from client.train.recipe import Job, run_training
 from client.train.runs import RunFolder
-from client.train.selection import select
+from client.train.selection import IMAGE_WEIGHTS, LEARNING_RATES, select
 from client.train.spending import count_spending
 from client.train.summary import Summary, summarise, write_tables
 
-__all__ = ["BenchPlan", "run_bench"]
+__all__ = ["BenchPlan", "Grid", "run_bench"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -28,8 +28,18 @@ class BenchPlan:
     targets: tuple[str, ...]
     """Each is left out once."""
     seeds: int
-    selects: bool = False
-    """Whether each fold's learning rate and λ are first chosen by source validation."""
+    grid: "Grid | None" = None
+    """What each fold's learning rate and λ are first chosen from, by source validation."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Settings to try; every method tries each learning rate, adip each λ as well."""
+
+    learning_rates: tuple[float, ...] = LEARNING_RATES
+    image_weights: tuple[float, ...] = IMAGE_WEIGHTS
+    steps: int | None = None
+    """Steps of a trial; those of the run when None."""
 
 
 def run_bench(
@@ -86,13 +96,36 @@ def _configs(
         for method in plan.methods:
             config = replace(plan.config, method=method, targets=(target,))
             trains = METHODS[method].trains
-            if plan.selects and trains:
-                trials = out / target / method / "selection"
-                choice = select(experiment, config, trials, report=report, stop=stop)
-                config = replace(config, lr=choice.lr, image_weight=choice.image_weight)
+            if plan.grid is not None and trains:
+                folder = out / target / method / "selection"
+                config = _select(experiment, config, plan.grid, folder, report, stop)
             seeds = range(plan.seeds if trains else 1)
             found += [replace(config, trial_seed=plan.config.trial_seed + s) for s in seeds]
     return found
+
+
+def _select(
+    experiment: Experiment,
+    config: TrainConfig,
+    grid: Grid,
+    folder: Path,
+    report: Progress,
+    stop: Callable[[], bool],
+) -> TrainConfig:
+    """The config with the fold's best settings; nothing is tried where there is nothing to choose."""
+    weights = grid.image_weights if config.method == "adip" else (config.image_weight,)
+    if len(grid.learning_rates) == len(weights) == 1:
+        return replace(config, lr=grid.learning_rates[0], image_weight=weights[0])
+    choice = select(
+        experiment,
+        replace(config, steps=grid.steps or config.steps),
+        folder,
+        learning_rates=grid.learning_rates,
+        image_weights=weights,
+        report=report,
+        stop=stop,
+    )
+    return replace(config, lr=choice.lr, image_weight=choice.image_weight)
 
 
 def _label(report: Progress, label: str) -> Progress:

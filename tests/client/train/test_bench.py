@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import delete
 
 from client.cache.tables import embedding
-from client.train.bench import BenchPlan, run_bench
+from client.train.bench import BenchPlan, Grid, run_bench
 from client.train.errors import MissingVectors, TrainingError, UnknownName
 from client.train.evaluate import measure
 from client.train.results import is_converged
@@ -113,7 +113,7 @@ class TestBench:
         assert not list(tmp_path.rglob("done"))
 
     def test_selects_in_each_fold_when_asked(self, experiment, tmp_path):
-        plan = BenchPlan(SHORT, ("text-only",), ("wash",), seeds=1, selects=True)
+        plan = BenchPlan(SHORT, ("text-only",), ("wash",), seeds=1, grid=Grid(steps=2))
         run_bench(experiment, plan, tmp_path)
         chosen = json.loads((tmp_path / "wash/text-only/selection/choice.json").read_text())
         config = json.loads((tmp_path / "wash/text-only/seed0/config.json").read_text())
