@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 PROGRAMS = {"vl2v": client_app, "vl2v-vendor": vendor_app}
-WRITTEN = sorted(set(re.findall(r"\b(vl2v(?:-vendor)?) ((?:[a-z][a-z-]+ ?){1,2})", README)))
+WRITTEN = sorted(set(re.findall(r"(?:`|\$ )(vl2v(?:-vendor)?) ((?:[a-z][a-z-]+ ?){1,2})", README)))
 
 
 def _commands(group: object, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], object]:
