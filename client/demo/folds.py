@@ -27,7 +27,7 @@ class Folds:
     story: Story
     seeds: int = 1
     steps: int = 200
-    trial_steps: int = 100
+    trial_steps: int = 50
 
 
 def run_folds(folds: Folds, screen: Console) -> str:
