@@ -64,7 +64,10 @@ def train(  # noqa: PLR0913  (one parameter an option)
     split_seed: options.SplitSeed = DEFAULTS.split_seed,
     trial_seed: options.TrialSeed = DEFAULTS.trial_seed,
     choice: Annotated[
-        Path | None, typer.Option(help="Take learning rate and λ from a file of `vl2v tune`.")
+        Path | None,
+        typer.Option(
+            help="Take learning rate and λ from a file of `vl2v tune`, or from a folder's METHOD.json."
+        ),
     ] = None,
     threads: options.Threads = None,
     cache: options.Cache = None,

@@ -134,15 +134,12 @@ def _buy(story: Story, programs: Programs, screen: Console) -> None:
 
 def _train(story: Story, programs: Programs, screen: Console) -> None:
     _title(screen, f"7. Train on three styles, test on the one never seen: {story.target}")
-    data = str(story.out / "data")
+    words = ["vl2v", "train", str(story.out / "data"), "--model", MODEL, "--target", story.target]
     for method in story.methods:
-        words = ["vl2v", "train", data, "--model", MODEL, "--target", story.target]
-        words += ["--method", method, "--student", story.student]
-        words += ["--image-size", str(story.image_size)]
-        words += ["--steps", str(story.steps), "--batch", str(story.batch)]
-        choice = CHOICES / f"{method}.json"
-        words += ["--choice", str(choice)] if choice.is_file() else []
-        programs.run(*words, "--out", str(story.out / "runs" / method))
+        words += ["--method", method]
+    words += ["--student", story.student, "--image-size", str(story.image_size)]
+    words += ["--steps", str(story.steps), "--batch", str(story.batch), "--choice", str(CHOICES)]
+    programs.run(*words, "--out", str(story.out / "runs"))
 
 
 def _use(story: Story, programs: Programs, screen: Console) -> None:

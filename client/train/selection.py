@@ -74,7 +74,13 @@ def select(
 
 
 def apply_choice(config: TrainConfig, file: Path | None) -> TrainConfig:
-    """The config with a choice's settings. Raises TrainingError for a file of another method."""
+    """The config with a choice's settings; of a folder, those of its METHOD.json, if there is one.
+
+    Raises TrainingError for a file of another method.
+    """
+    if file is not None and file.is_dir():
+        named = file / f"{config.method}.json"
+        file = named if named.is_file() else None
     if file is None:
         return config
     try:

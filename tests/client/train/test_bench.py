@@ -76,6 +76,16 @@ class TestSelection:
         with pytest.raises(TrainingError, match="no choice"):
             apply_choice(CONFIG, file)
 
+    def test_a_folder_of_choices_gives_each_method_its_own(self, tmp_path):
+        for method, lr in (("adip", 0.002), ("kd", 0.005)):
+            document = {"method": method, "lr": lr, "image_weight": 0.3}
+            (tmp_path / f"{method}.json").write_text(json.dumps(document))
+        found = {
+            method: apply_choice(replace(CONFIG, method=method), tmp_path).lr
+            for method in ("adip", "kd", "erm")
+        }
+        assert found == {"adip": 0.002, "kd": 0.005, "erm": CONFIG.lr}
+
 
 class TestBench:
     def test_compares_every_method_on_every_target(self, experiment, tmp_path):
