@@ -7,6 +7,7 @@ import pytest
 import typer
 import yaml
 
+from client.api import EmbeddingResult
 from client.cli import app as client_app
 from client.settings import ClientSettings
 from vendor_api.cli import app as vendor_app
@@ -82,6 +83,12 @@ def test_every_make_target_in_the_readme_exists():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
     assert set(re.findall(r"\bmake ([a-z-]+)", README)) <= targets
+
+
+def test_every_member_that_the_readme_reads_of_an_answer_exists():
+    used = set(re.findall(r"\banswer\.([a-z_]+)", README))
+    assert used
+    assert used <= set(dir(EmbeddingResult)) | set(EmbeddingResult.__annotations__)
 
 
 def test_every_linked_file_exists():
