@@ -58,6 +58,13 @@ class TestReserve:
         with pytest.raises(InsufficientCredit):
             await ledger.reserve(shop.reserve("more", "x"))
 
+    async def test_one_nano_dollar_too_much_is_refused(self, ledger, shop):
+        price = shop.prices["image"]
+        dear = type(price)(price.id, price.model, "image", parse_usd("1.00") + 1)
+        lines = tuple(type(line)("image", line.digest, dear) for line in shop.lines("a"))
+        with pytest.raises(InsufficientCredit):
+            await ledger.reserve(shop.reserve("k", lines=lines))
+
     async def test_an_amount_beyond_an_int64_is_refused_like_any_other(self, ledger, shop):
         price = shop.prices["image"]
         dear = type(price)(price.id, price.model, "image", 2**62)
