@@ -1,5 +1,6 @@
 """Four drawing styles of forty things, as the folder tree that `vl2v fetch` and `vl2v train` read."""
 
+import io
 import json
 import math
 from collections.abc import Callable
@@ -136,7 +137,5 @@ def _draw_sheet(bands: dict[str, list[Icon]]) -> Image.Image:
 
 
 def _thumbnail(icon: Icon) -> Image.Image:
-    from io import BytesIO
-
-    with Image.open(BytesIO(render_png(icon, THUMB))) as image:
+    with Image.open(io.BytesIO(render_png(icon, THUMB))) as image:
         return image.convert("RGB")

@@ -55,7 +55,7 @@ def write_corpus(
     plan: Plan, modules: Path, out: Path, *, seed: int = 0, workers: int = 2
 ) -> dict[str, int]:
     """Render the corpus to `out/images` and describe it in `out/pairs.jsonl`; returns the counts."""
-    reserved = {**find_candidates(plan, modules, plan.classes)}
+    reserved = find_candidates(plan, modules, plan.classes)
     validation = choose_validation(plan, modules)
     pairs = list(admit_icons(plan, modules, validation, seed))
     with ProcessPoolExecutor(workers) as pool:
