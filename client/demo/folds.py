@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from client.demo.programs import Programs, StepFailed, find_free_port
+from client.demo.programs import Programs, find_free_port, run_to_exit
 from client.demo.story import MODEL, Story, make_settings, open_account, render_pictures
 from shared.icons import load_plan
 
@@ -62,15 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("demo-out"), help="the demo's folder")
     parser.add_argument("--seeds", type=int, default=1, help="trials of each method and style")
     chosen = parser.parse_args(arguments)
-    try:
-        run_folds(Folds(Story(out=chosen.out), seeds=chosen.seeds), Console(width=120))
-    except StepFailed as error:
-        Console().print(f"[red]{error}[/]\nrun the same command again: it goes on from here")
-        return 1
-    except KeyboardInterrupt:
-        Console().print("\nstopped; run the same command again: it goes on from here")
-        return 130
-    return 0
+    folds, screen = Folds(Story(out=chosen.out), seeds=chosen.seeds), Console(width=120)
+    return run_to_exit(lambda: run_folds(folds, screen), screen)
 
 
 if __name__ == "__main__":

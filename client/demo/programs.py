@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -100,6 +100,19 @@ class Programs:
         return str(Path(sys.executable).parent / program)
 
 
+def run_to_exit(work: Callable[[], object], screen: Console) -> int:
+    """The exit code of a story: 0 told, 1 a step failed, 130 interrupted; says how to go on."""
+    try:
+        work()
+    except StepFailed as error:
+        screen.print(f"[red]{error}[/]\nrun the same command again: it goes on from here")
+        return 1
+    except KeyboardInterrupt:
+        screen.print("\nstopped; run the same command again: it goes on from here")
+        return 130
+    return 0
+
+
 def find_free_port() -> int:
     """A loopback port that nobody listens on."""
     with socket.socket() as probe:
@@ -123,7 +136,9 @@ def stop_leftover(pid_file: Path) -> None:
     """Stop the vendor that an earlier story started and could not stop."""
     if not pid_file.is_file():
         return
-    pid = int(pid_file.read_text(encoding="utf-8"))
+    written = pid_file.read_text(encoding="utf-8")
+    # A story killed while it wrote the file left it empty: process 0 is nobody's.
+    pid = int(written) if written.isdigit() else 0
     command = Path(f"/proc/{pid}/cmdline")
     # Process ids are used again: only a vendor is stopped.
     if command.is_file() and b"vl2v-vendor" in command.read_bytes():

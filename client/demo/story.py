@@ -9,7 +9,6 @@ Run again after any interruption, it goes on where it was.
 import argparse
 import json
 import os
-import secrets
 import sys
 import time
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from client.demo.books import Books, compare_books
-from client.demo.programs import Programs, StepFailed, find_free_port
+from client.demo.programs import Programs, StepFailed, find_free_port, run_to_exit
 from client.train.runs import RunFolder
 from client.train.spending import Spending
 from client.train.summary import Summary, summarise, table_cells
@@ -112,8 +111,11 @@ def open_account(story: Story, programs: Programs, screen: Console) -> None:
     key_file = story.out / "key"
     if not key_file.is_file():
         made = programs.ask("vl2v-vendor", "keys", "create", "--account", ACCOUNT, "--name", "demo")
-        key_file.touch(mode=0o600)
-        key_file.write_text(str(made["api_key"]), encoding="utf-8")
+        # Renamed when whole: a story killed here makes another key, it never finds half of one.
+        partial = key_file.with_suffix(".partial")
+        partial.touch(mode=0o600)
+        partial.write_text(str(made["api_key"]), encoding="utf-8")
+        partial.replace(key_file)
     programs.set("VL2V_API_KEY", key_file.read_text(encoding="utf-8"))
 
 
@@ -190,13 +192,8 @@ def _make_table(rows: Sequence[Summary]) -> Table:
 def make_settings(story: Story) -> dict[str, str]:
     """Environment of both programs: everything they keep lies under `story.out`."""
     here = story.out.absolute()
-    pepper = here / "pepper"
-    if not pepper.is_file():
-        pepper.touch(mode=0o600)
-        pepper.write_text(secrets.token_hex(32), encoding="utf-8")
     return {
         "VENDOR_DATABASE_URL": f"sqlite:///{here / 'vendor.db'}",
-        "VENDOR_KEY_PEPPER_FILE": str(pepper),
         "VENDOR_MODELS": f"{MODEL}=local-dir:{story.teacher}",
         "VL2V_HOME": str(here / "client"),
         "COLUMNS": "120",
@@ -216,15 +213,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("demo-out"), help="folder for everything")
     chosen = parser.parse_args(arguments)
     screen = Console(width=120)
-    try:
-        tell(Story(out=chosen.out), screen)
-    except StepFailed as error:
-        screen.print(f"[red]{error}[/]\nrun the same command again: it goes on from here")
-        return 1
-    except KeyboardInterrupt:
-        screen.print("\nstopped; run the same command again: it goes on from here")
-        return 130
-    return 0
+    return run_to_exit(lambda: tell(Story(out=chosen.out), screen), screen)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from rich.console import Console
 from client.data.folders import scan_folders
 from client.data.splits import split_pictures
 from client.demo.books import compare_books
-from client.demo.programs import Programs, StepFailed, find_free_port
+from client.demo.programs import Programs, StepFailed, find_free_port, stop_leftover
 from client.demo.story import Story, tell
 
 CLASSES, PER_CLASS, STEPS = 4, 6, 20
@@ -114,6 +114,14 @@ def test_a_vendor_that_cannot_start_says_why(tmp_path):
         programs.serve(find_free_port(), tmp_path / "log", tmp_path / "pid"),
     ):
         pass
+
+
+@pytest.mark.parametrize("written", ["", "1"])
+def test_a_leftover_process_file_that_names_no_vendor_stops_nobody(tmp_path, written):
+    pid_file = tmp_path / "vendor.pid"
+    pid_file.write_text(written, encoding="utf-8")
+    stop_leftover(pid_file)
+    assert not pid_file.exists()
 
 
 def test_npm_missing(tmp_path):
