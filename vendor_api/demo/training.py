@@ -1,8 +1,9 @@
 """Train a small CLIP on any folder of captioned pictures: `DIR/pairs.jsonl` beside its images.
 
-Each line is `{"image": path, "captions": [text, …], "group": name, "split": "train" | "validation" | …}`.
+Each line is `{"image": path, "captions": [text, …], "group": name, "style": name, "split": "train" | …}`.
 Captions are drawn uniformly; pictures with equal `group` (default: the first caption) are positives of
-one another's captions, so that a batch holds no false negatives (multi-positive InfoNCE).
+one another's captions, so that a batch holds no false negatives (multi-positive InfoNCE). Pictures of a
+rare `style` (default: all of one) are drawn more often than their share.
 """
 
 import json
@@ -20,6 +21,7 @@ import torch.nn.functional as F
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 MODEL = {
     "embed_dim": 256,
@@ -39,13 +41,15 @@ PREPROCESSING = {
     "resize_mode": "shortest",
 }
 MAX_SCALE = math.log(100.0)
+TINTED = 0.5
+"""Share of the pictures whose ink is tinted."""
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherConfig:
     """Everything that decides the weights, with the defaults of the shipped checkpoint."""
 
-    steps: int = 1100
+    steps: int = 2400
     """Optimiser steps."""
     batch: int = 512
     """Pairs a step."""
@@ -55,8 +59,8 @@ class TeacherConfig:
     """Steps of linear warm-up."""
     decay: float = 0.4
     """Share of the steps, at the end, over which the learning rate falls to zero (cosine)."""
-    small_side: int = 48
-    """Pixels a side before the decay begins; the full image size after it."""
+    balance: float = 0.5
+    """A style with n pictures is drawn in proportion to n**(1 − balance): 0 as it comes, 1 all alike."""
     weight_decay: float = 0.2
     seed: int = 0
 
@@ -71,6 +75,7 @@ class Corpus:
     captions: list[np.ndarray[Any, np.dtype[np.int64]]]
     """Per picture: rows of `tokens`."""
     groups: np.ndarray[Any, np.dtype[np.int64]]
+    styles: np.ndarray[Any, np.dtype[np.int64]]
 
 
 def read_corpus(root: Path, split: str, model: dict[str, Any] = MODEL) -> Corpus:
@@ -84,13 +89,13 @@ def read_corpus(root: Path, split: str, model: dict[str, Any] = MODEL) -> Corpus
         root, [row["image"] for row in rows], root / f"pixels-{split}-{side}.npy", side
     )
     index = {text: i for i, text in enumerate(sorted({t for row in rows for t in row["captions"]}))}
-    names = {name: i for i, name in enumerate(sorted({_group(row) for row in rows}))}
     tokenizer = open_clip.SimpleTokenizer(context_length=int(model["text_cfg"]["context_length"]))
     return Corpus(
         pixels=pixels,
         tokens=torch.cat([tokenizer([text]) for text in index]).to(torch.int32),
         captions=[np.array([index[t] for t in row["captions"]], dtype=np.int64) for row in rows],
-        groups=np.array([names[_group(row)] for row in rows], dtype=np.int64),
+        groups=_number([str(row.get("group", row["captions"][0])) for row in rows]),
+        styles=_number([str(row.get("style", "")) for row in rows]),
     )
 
 
@@ -109,12 +114,13 @@ def train_teacher(
     optimizer = _make_optimizer(clip, config)
     out.mkdir(parents=True, exist_ok=True)
     start = _restore(out / "state.pt", clip, optimizer)
+    shares = draw_shares(corpus.styles, config.balance)
     clip.train()
     began = time.monotonic()
     for step in range(start, config.steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, config)
-        loss = _train_step(clip, optimizer, corpus, step, config)
+        loss = _train_step(clip, optimizer, corpus, shares, step, config)
         if (step + 1) % save_every == 0 or step == config.steps - 1:
             _save_state(out / "state.pt", clip, optimizer, step + 1)
         if step % 20 == 0 or step == config.steps - 1:
@@ -135,6 +141,15 @@ def learning_rate(step: int, config: TeacherConfig) -> float:
     return config.lr * 0.5 * (1 + math.cos(math.pi * (step - onset) / (config.steps - onset)))
 
 
+def draw_shares(
+    styles: np.ndarray[Any, np.dtype[np.int64]], balance: float
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """float64[n] that sums to one: how often each picture is drawn, given its style's number."""
+    weights = np.bincount(styles)[styles] ** -balance
+    shares: np.ndarray[Any, np.dtype[np.float64]] = weights / weights.sum()
+    return shares
+
+
 def contrast(image: Tensor, text: Tensor, scale: Tensor, groups: Tensor) -> Tensor:
     """Symmetric InfoNCE with every caption of the same group a positive; f32 scalar."""
     logits = scale * image @ text.T
@@ -144,9 +159,12 @@ def contrast(image: Tensor, text: Tensor, scale: Tensor, groups: Tensor) -> Tens
 
 
 def augment(pixels: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """uint8[n, 3, s, s] → f32[n, 3, side, side] in [-1, 1]: scaled, turned, shifted, flipped or greyed."""
+    """uint8[n, 3, s, s] → f32[n, 3, side, side] in [-1, 1]: moved, turned, flipped, tinted or greyed.
+
+    Paper stays white: only ink is tinted, so that one shape is met in many colours.
+    """
     n = len(pixels)
-    scale, turn, dx, dy, flip, grey = torch.rand(6, n, generator=generator)
+    scale, turn, dx, dy, flip, grey, tinted = torch.rand(7, n, generator=generator)
     zoom = 1 / (0.8 + 0.45 * scale)
     angle = (turn - 0.5) * 0.25
     mirror = torch.where(flip < 0.5, -1.0, 1.0)
@@ -156,6 +174,8 @@ def augment(pixels: Tensor, side: int, generator: torch.Generator) -> Tensor:
         torch.stack(rows, 1).view(n, 2, 3), [n, 3, side, side], align_corners=False
     )
     ink = 1 - pixels.float() / 255  # white becomes zero, the value that grid_sample pads with
+    tint = 0.4 + 0.75 * torch.rand(n, 3, 1, 1, generator=generator)
+    ink = torch.where((tinted < TINTED)[:, None, None, None], ink * tint, ink).clamp_(max=1)
     moved = 1 - F.grid_sample(ink, grid, align_corners=False)
     moved = torch.where((grey < 0.1)[:, None, None, None], moved.mean(1, keepdim=True), moved)
     return moved * 2 - 1
@@ -179,19 +199,23 @@ def save_checkpoint(
 
 
 def _train_step(
-    clip: Any, optimizer: torch.optim.Optimizer, corpus: Corpus, step: int, config: TeacherConfig
+    clip: Any,
+    optimizer: torch.optim.Optimizer,
+    corpus: Corpus,
+    shares: np.ndarray[Any, np.dtype[np.float64]],
+    step: int,
+    config: TeacherConfig,
 ) -> float:
     rng = np.random.default_rng([config.seed, step])
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
-    rows = rng.choice(len(corpus.pixels), config.batch, replace=False)
-    decaying = step >= config.steps * (1 - config.decay)
-    side = corpus.pixels.shape[1] if decaying else config.small_side
-    pixels = torch.from_numpy(corpus.pixels[np.sort(rows)]).permute(0, 3, 1, 2)
-    images = augment(pixels, side, generator).to(memory_format=torch.channels_last)
-    chosen = [rng.choice(corpus.captions[row]) for row in np.sort(rows)]
+    rows = np.sort(rng.choice(len(corpus.pixels), config.batch, replace=False, p=shares))
+    pixels = torch.from_numpy(corpus.pixels[rows]).permute(0, 3, 1, 2)
+    images = augment(pixels, pixels.shape[-1], generator).to(memory_format=torch.channels_last)
+    chosen = [rng.choice(corpus.captions[row]) for row in rows]
     tokens = corpus.tokens[torch.tensor(np.array(chosen))].long()
-    groups = torch.from_numpy(corpus.groups[np.sort(rows)])
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    groups = torch.from_numpy(corpus.groups[rows])
+    # A dozen tokens are too few for the fused attention: its backward takes several times as long.
+    with torch.autocast("cpu", dtype=torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
         image = clip.encode_image(images, normalize=True)
         text = clip.encode_text(tokens, normalize=True)
     loss = contrast(image.float(), text.float(), clip.logit_scale.exp(), groups)
@@ -251,5 +275,6 @@ def _read_pixels(
     return pixels
 
 
-def _group(row: dict[str, Any]) -> str:
-    return str(row.get("group", row["captions"][0]))
+def _number(names: list[str]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    numbers: np.ndarray[Any, np.dtype[np.int64]] = np.unique(names, return_inverse=True)[1]
+    return numbers

@@ -12,12 +12,13 @@ from vendor_api.demo.training import (
     TeacherConfig,
     augment,
     contrast,
+    draw_shares,
     learning_rate,
     read_corpus,
     train_teacher,
 )
 
-CONFIG = TeacherConfig(steps=4, batch=8, warmup=2, lr=3e-4, small_side=32)
+CONFIG = TeacherConfig(steps=4, batch=8, warmup=2, lr=3e-4)
 
 
 @pytest.fixture
@@ -65,6 +66,25 @@ def test_an_augmented_picture_keeps_its_white_paper():
     assert torch.allclose(moved, torch.ones_like(moved))
 
 
+def test_ink_is_met_in_many_colours():
+    pixels = torch.zeros((64, 3, 16, 16), dtype=torch.uint8)
+    moved = augment(pixels, 16, torch.Generator().manual_seed(0))
+    centres = moved[:, :, 8, 8]
+    coloured = (centres.amax(1) - centres.amin(1)) > 0.1
+    assert 10 < coloured.sum() < 54
+    assert centres.min() >= -1
+    assert centres.max() < 0.5
+
+
+def test_a_rare_style_is_drawn_more_often_than_its_share():
+    styles = np.array([0] * 90 + [1] * 10)
+    shares = draw_shares(styles, 0.5)
+    assert shares.sum() == pytest.approx(1)
+    assert shares[styles == 1].sum() == pytest.approx(0.25)
+    assert draw_shares(styles, 0.0)[styles == 1].sum() == pytest.approx(0.1)
+    assert draw_shares(styles, 1.0)[styles == 1].sum() == pytest.approx(0.5)
+
+
 def test_a_stopped_run_goes_on_exactly(corpus, tmp_path):
     class Stop(Exception):
         pass
@@ -74,10 +94,9 @@ def test_a_stopped_run_goes_on_exactly(corpus, tmp_path):
             raise Stop
 
     whole = train_teacher(corpus, tmp_path / "whole", CONFIG, save_every=1)
-    half = TeacherConfig(steps=4, batch=8, warmup=2, lr=3e-4, small_side=32)
     with pytest.raises(Stop):
-        train_teacher(corpus, tmp_path / "parts", half, report=stop, save_every=1)
-    parts = train_teacher(corpus, tmp_path / "parts", half, save_every=1)
+        train_teacher(corpus, tmp_path / "parts", CONFIG, report=stop, save_every=1)
+    parts = train_teacher(corpus, tmp_path / "parts", CONFIG, save_every=1)
     name = "open_clip_model.safetensors"
     assert (whole / name).read_bytes() == (parts / name).read_bytes()
 
