@@ -60,8 +60,11 @@ account_balance = Table(
     Column("debited_nanousd", INT64, nullable=False),
     Column("held_nanousd", INT64, nullable=False),
     Column("credit_limit_nanousd", INT64, nullable=False),
+    Column("drawn_nanousd", INT64, nullable=False, server_default=text("0")),
+    Column("next_expiry_at", INT64),
     CheckConstraint("held_nanousd >= 0", name="held"),
     CheckConstraint("debited_nanousd >= 0", name="debited"),
+    CheckConstraint("drawn_nanousd BETWEEN 0 AND debited_nanousd", name="drawn"),
     CheckConstraint(f"credited_nanousd BETWEEN 0 AND {MAX_CREDITED_NANOUSD}", name="credited"),
     CheckConstraint(
         f"credit_limit_nanousd BETWEEN 0 AND {MAX_CREDITED_NANOUSD}", name="credit_limit"
@@ -82,6 +85,57 @@ api_key = Table(
     Column("scopes", Text, nullable=False),
     Column("secret_hmac", LargeBinary, nullable=False),
     Column("created_at", INT64, nullable=False),
+    Column("revoked_at", INT64),
+    Column("expires_at", INT64),
+    Column("last_used_at", INT64),
+    Column("rotated_from", Text),
+    Column("models", Text),
+    Column("requests_per_minute", INT64),
+    Column("items_per_minute", INT64),
+    Column("bytes_per_minute", INT64),
+    Column("concurrency", INT64),
+    sqlite_strict=True,
+)
+
+key_cap = Table(
+    "key_cap",
+    metadata,
+    Column("key_id", Text, ForeignKey("api_key.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("window", Text, nullable=False),
+    Column("cap", INT64, nullable=False),
+    PrimaryKeyConstraint("key_id", "kind", "window"),
+    CheckConstraint("kind IN ('items', 'spend')", name="kind"),
+    CheckConstraint("\"window\" IN ('day', 'month', 'ever')", name="window"),
+    CheckConstraint("cap >= 0", name="cap"),
+    sqlite_strict=True,
+)
+
+cap_window = Table(
+    "cap_window",
+    metadata,
+    Column("key_id", Text, ForeignKey("api_key.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("window", Text, nullable=False),
+    Column("starts_at", INT64, nullable=False),
+    Column("used", INT64, nullable=False),
+    Column("held", INT64, nullable=False),
+    PrimaryKeyConstraint("key_id", "kind", "window", "starts_at"),
+    CheckConstraint("used >= 0", name="used"),
+    CheckConstraint("held >= 0", name="held"),
+    sqlite_strict=True,
+)
+
+operator_key = Table(
+    "operator_key",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("secret_hmac", LargeBinary, nullable=False),
+    Column("created_at", INT64, nullable=False),
+    Column("expires_at", INT64),
+    Column("last_used_at", INT64),
     Column("revoked_at", INT64),
     sqlite_strict=True,
 )
@@ -121,9 +175,12 @@ charge = Table(
     Column("texts_free", INT64, nullable=False, server_default=text("0")),
     Column("reserved_nanousd", INT64, nullable=False),
     Column("cost_nanousd", INT64, nullable=False, server_default=text("0")),
+    Column("refunded_nanousd", INT64, nullable=False, server_default=text("0")),
     Column("created_at", INT64, nullable=False),
+    Column("held_at", INT64, nullable=False, server_default=text("0")),
     Column("expires_at", INT64, nullable=False),
     Column("captured_at", INT64),
+    Column("caps", Text),
     Column("replays", INT64, nullable=False, server_default=text("0")),
     Column("replays_today", INT64, nullable=False, server_default=text("0")),
     Column("replay_day", INT64),
@@ -131,6 +188,7 @@ charge = Table(
         "state IN ('held', 'captured', 'released', 'released_final', 'expired')", name="state"
     ),
     CheckConstraint("cost_nanousd BETWEEN 0 AND reserved_nanousd", name="cost"),
+    CheckConstraint("refunded_nanousd BETWEEN 0 AND cost_nanousd", name="refunded"),
     CheckConstraint("(state = 'captured') = (captured_at IS NOT NULL)", name="captured"),
     UniqueConstraint("account_id", "idempotency_key"),
     sqlite_strict=True,
@@ -164,10 +222,21 @@ ledger_txn = Table(
     Column("kind", Text, nullable=False),
     Column("ref", Text, nullable=False),
     Column("account_id", Text, ForeignKey("account.id"), nullable=False, index=True),
+    Column("charge_id", Text, ForeignKey("charge.id")),
+    Column("reason", Text),
     Column("created_at", INT64, nullable=False),
-    CheckConstraint("kind IN ('credit', 'capture', 'refund', 'adjust')", name="kind"),
+    CheckConstraint(
+        "kind IN ('credit', 'promo', 'capture', 'refund', 'adjust', 'expire')", name="kind"
+    ),
     UniqueConstraint("kind", "ref"),
     sqlite_strict=True,
+)
+
+Index(
+    "ix_ledger_txn_charge_id",
+    ledger_txn.c.charge_id,
+    sqlite_where=text("charge_id IS NOT NULL"),
+    postgresql_where=text("charge_id IS NOT NULL"),
 )
 
 ledger_entry = Table(
@@ -178,6 +247,40 @@ ledger_entry = Table(
     Column("book", Text, nullable=False),
     Column("amount_nanousd", INT64, nullable=False),
     PrimaryKeyConstraint("txn_id", "line"),
+    sqlite_strict=True,
+)
+
+credit_grant = Table(
+    "credit_grant",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("account.id"), nullable=False),
+    Column("txn_id", Text, ForeignKey("ledger_txn.id"), nullable=False, unique=True),
+    Column("amount_nanousd", INT64, nullable=False),
+    Column("remaining_nanousd", INT64, nullable=False),
+    Column("granted_at", INT64, nullable=False),
+    Column("expires_at", INT64),
+    CheckConstraint("amount_nanousd > 0", name="amount"),
+    CheckConstraint("remaining_nanousd BETWEEN 0 AND amount_nanousd", name="remaining"),
+    sqlite_strict=True,
+)
+Index(
+    "ix_credit_grant_left",
+    credit_grant.c.account_id,
+    credit_grant.c.expires_at,
+    sqlite_where=text("remaining_nanousd > 0"),
+    postgresql_where=text("remaining_nanousd > 0"),
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("at", INT64, nullable=False, index=True),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False, index=True),
+    Column("detail", Text, nullable=False),
     sqlite_strict=True,
 )
 
@@ -202,11 +305,16 @@ __all__ = [
     "account",
     "account_balance",
     "api_key",
+    "audit_log",
+    "cap_window",
     "charge",
+    "credit_grant",
+    "key_cap",
     "ledger_entry",
     "ledger_txn",
     "meta",
     "metadata",
+    "operator_key",
     "price_version",
     "purchase",
     "usage_rollup",

@@ -1,6 +1,7 @@
 """What the API asks of the ledger, and what it answers: plain values, no SQL, no I/O."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from shared.wire import Modality
 
@@ -12,6 +13,14 @@ REBUY_FREE_DAYS = 30
 """An item bought again within this many days costs nothing."""
 REPLAYS_PER_DAY = 3
 """A captured charge is recomputed free of charge at most this often a day."""
+
+CapKind = Literal["items", "spend"]
+"""What a key's cap counts: items asked for, or nano-dollars."""
+CapWindow = Literal["day", "month", "ever"]
+"""How long a cap counts before it starts anew: days and months of UTC."""
+CreditKind = Literal["credit", "promo"]
+"""Money paid in, or given away."""
+AccountStatus = Literal["active", "frozen", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +90,53 @@ class Receipt:
     available_nanousd: int
 
 
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """Pay money in, once for each (kind, external reference)."""
+
+    account_id: str
+    amount_nanousd: int
+    external_ref: str
+    kind: CreditKind = "credit"
+    expires_at: int | None = None
+    """Microseconds; what is unspent and unheld then is lost. None: never."""
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Give back all or part of what a charge cost, once for each external reference."""
+
+    charge_id: str
+    amount_nanousd: int | None
+    """None: all that was not refunded before."""
+    external_ref: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adjust:
+    """Correct a balance by hand, up or down, once for each external reference."""
+
+    account_id: str
+    amount_nanousd: int
+    external_ref: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """A movement of money that an operator asked for."""
+
+    txn_id: str
+    account_id: str
+    amount_nanousd: int
+    """As the customer's balance sees it: negative when money went away."""
+    new: bool
+    """False: this very movement was booked before, under the same reference."""
+    available_nanousd: int
+
+
 class LedgerError(Exception):
     """A refusal by the ledger; nothing has changed."""
 
@@ -123,7 +179,31 @@ class UnknownAccount(LedgerError):
 
 
 class ReferenceReused(LedgerError):
-    """The credit's reference belongs to a credit of another account or amount."""
+    """The reference belongs to another movement of money: of another account, amount or charge."""
+
+
+class CapReached(LedgerError):
+    """The key's cap does not cover the request."""
+
+    def __init__(self, kind: CapKind, window: CapWindow, resets_at: int | None) -> None:
+        super().__init__(kind, window, resets_at)
+        self.kind = kind
+        self.window = window
+        self.resets_at = resets_at
+        """When the window starts anew, microseconds; None for a cap that never does."""
+
+
+class UnknownCharge(LedgerError):
+    """There is no such charge."""
+
+
+class OverRefund(LedgerError):
+    """More would be given back than the charge has left."""
+
+    def __init__(self, wanted_nanousd: int, left_nanousd: int) -> None:
+        super().__init__(wanted_nanousd, left_nanousd)
+        self.wanted_nanousd = wanted_nanousd
+        self.left_nanousd = left_nanousd
 
 
 class LedgerUnavailable(LedgerError):
@@ -136,6 +216,14 @@ __all__ = [
     "REPLAYS_PER_DAY",
     "REQUEST_SECONDS",
     "AccountFrozen",
+    "AccountStatus",
+    "Adjust",
+    "Booking",
+    "CapKind",
+    "CapReached",
+    "CapWindow",
+    "Credit",
+    "CreditKind",
     "Hold",
     "HoldLost",
     "InsufficientCredit",
@@ -144,10 +232,15 @@ __all__ = [
     "LedgerUnavailable",
     "Line",
     "NothingValid",
+    "OverRefund",
     "Price",
     "Receipt",
+    "ReferenceReused",
+    "Refund",
     "Replay",
     "ReplayLimit",
     "RequestInFlight",
     "Reserve",
+    "UnknownAccount",
+    "UnknownCharge",
 ]

@@ -18,7 +18,7 @@ from vendor_api.ledger.audit import Audit, audit
 from vendor_api.ledger.capture import Counts, capture
 from vendor_api.ledger.commands import Hold, LedgerUnavailable, Price, Receipt, Replay, Reserve
 from vendor_api.ledger.prices import current_prices
-from vendor_api.ledger.writer import Writer
+from vendor_api.ledger.writer import Work, Writer
 
 T = TypeVar("T")
 
@@ -117,6 +117,17 @@ class Ledger:
             return journal.add_credit(connection, now, account_id, amount_nanousd, external_ref)
 
         return await _await(self._writer.submit(account_id, work))
+
+    async def change(self, account_id: str, work: Work[T]) -> T:
+        """`work`'s result once it is committed, `work(connection, now)` run by the writer.
+
+        Raises what `work` raised (then nothing has changed) and LedgerUnavailable.
+        """
+        return await _await(self._writer.submit(account_id, work))
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        """`query`'s result over one state of the database. Raises LedgerUnavailable."""
+        return await self._read(query)
 
     async def prices(self, model: str) -> dict[Modality, Price]:
         """The model's current prices; empty when it is not for sale."""
