@@ -49,7 +49,7 @@ TINTED = 0.5
 class TeacherConfig:
     """Everything that decides the weights, with the defaults of the shipped checkpoint."""
 
-    steps: int = 2400
+    steps: int = 2000
     """Optimiser steps."""
     batch: int = 512
     """Pairs a step."""
