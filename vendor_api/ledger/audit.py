@@ -13,7 +13,7 @@ from vendor_api.ledger.rules import RULES, Rule
 OVERDUE_S = 60
 """A hold this long past its time means that nobody sweeps."""
 
-__all__ = ["Audit", "Violation", "audit"]
+__all__ = ["Audit", "Violation", "audit", "find_violations"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,13 @@ def audit(database: Database) -> Audit:
     """Every rule checked, every total computed, changing nothing."""
     with database.snapshot() as connection:
         now = read_clock(connection)
-        violations = tuple(_breaches(connection, now))
+        violations = tuple(find_violations(connection, now))
         totals = connection.execute(_TOTALS).one()._mapping
         return Audit(now, violations, **{name: int(amount) for name, amount in totals.items()})
 
 
-def _breaches(connection: Connection, now: int) -> Iterator[Violation]:
+def find_violations(connection: Connection, now: int) -> Iterator[Violation]:
+    """Every breach of every rule, as one connection sees the rows at `now`."""
     values = {"now": now, "grace": OVERDUE_S * SECOND}
     for rule in RULES:
         query = text(rule.write(connection.dialect.name))
