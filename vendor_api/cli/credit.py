@@ -8,9 +8,9 @@ from sqlalchemy import Connection
 from shared.money import format_usd, show_usd
 from vendor_api.cli.shell import JsonFlag, Shell, parse_amount
 from vendor_api.db import MAX_CREDITED_NANOUSD, read_clock
-from vendor_api.ledger import balance
 from vendor_api.ledger.accounts import Account, find_account
-from vendor_api.ledger.journal import add_credit
+from vendor_api.ledger.commands import Credit
+from vendor_api.ledger.credits import add_credit
 
 __all__ = ["register"]
 
@@ -41,8 +41,9 @@ def credit(
 
     def work(connection: Connection) -> tuple[Account, bool, int]:
         found = find_account(connection, account)
-        new = add_credit(connection, read_clock(connection), found.id, amount_nanousd, ref)
-        return found, new, balance.read_available(connection, found.id)
+        command = Credit(found.id, amount_nanousd, ref)
+        booking = add_credit(connection, read_clock(connection), command)
+        return found, booking.new, booking.available_nanousd
 
     shell = Shell.of(ctx)
     with shell.database() as database:
