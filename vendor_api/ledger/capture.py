@@ -17,7 +17,7 @@ Counts = int | Mapping[Modality, int]
 
 MODALITIES: tuple[Modality, ...] = ("image", "text")
 
-__all__ = ["Counts", "capture"]
+__all__ = ["Counts", "capture", "count_lines", "tally"]
 
 
 def capture(
@@ -44,7 +44,8 @@ def capture(
         for line, done in zip(hold.lines, delivered, strict=True)
     )
     cost = sum(costs)
-    _settle(connection, hold, given, bought, cost)
+    settled = update(charge).where(charge.c.id == hold.charge_id)
+    connection.execute(settled.values(cost_nanousd=cost, **count_lines(given, bought)))
     available = balance.debit(
         connection, hold.account_id, held_nanousd=fenced.reserved_nanousd, cost_nanousd=cost
     )
@@ -55,7 +56,7 @@ def capture(
     journal.record(
         connection, now, kind="capture", ref=hold.charge_id, account_id=hold.account_id, legs=books
     )
-    _roll_up(connection, now, fenced, _tally(hold, delivered, costs, bought, failed, repeated))
+    _roll_up(connection, now, fenced, tally(hold, delivered, costs, bought, failed, repeated))
     return Receipt(hold.charge_id, cost, costs, available)
 
 
@@ -99,24 +100,18 @@ def _buy(
     return {(row.modality, bytes(row.digest)) for row in connection.execute(renewed, rows)}
 
 
-def _settle(
-    connection: Connection,
-    hold: Hold,
-    given: Sequence[Line],
-    bought: set[tuple[Modality, bytes]],
-    cost: int,
-) -> None:
+def count_lines(given: Sequence[Line], bought: set[tuple[Modality, bytes]]) -> dict[str, int]:
+    """The columns of a captured charge that say how many lines it delivered, and how many free."""
     counts: dict[str, int] = {}
     for modality in MODALITIES:
         of_kind = [line for line in given if line.modality == modality]
         paid = sum((modality, line.digest) in bought for line in of_kind)
         counts[f"{modality}s"] = len(of_kind)
         counts[f"{modality}s_free"] = len(of_kind) - paid
-    statement = update(charge).where(charge.c.id == hold.charge_id)
-    connection.execute(statement.values(cost_nanousd=cost, **counts))
+    return counts
 
 
-def _tally(
+def tally(
     hold: Hold,
     delivered: Sequence[bool],
     costs: Sequence[int],
@@ -124,8 +119,9 @@ def _tally(
     failed: Counts,
     repeated: Counts,
 ) -> dict[Modality, dict[str, int]]:
+    """What the request adds to the usage statement, by modality; nothing where all is zero."""
     extra_failed, extra_free = _by_modality(failed, hold), _by_modality(repeated, hold)
-    tally: dict[Modality, dict[str, int]] = {}
+    rows: dict[Modality, dict[str, int]] = {}
     for modality in MODALITIES:
         row = {
             "items": 0,
@@ -139,8 +135,8 @@ def _tally(
                 row["items" if paid else "items_free" if done else "items_failed"] += 1
                 row["cost_nanousd"] += cost
         if any(row.values()):
-            tally[modality] = row
-    return tally
+            rows[modality] = row
+    return rows
 
 
 def _by_modality(count: Counts, hold: Hold) -> Mapping[Modality, int]:

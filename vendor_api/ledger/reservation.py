@@ -4,7 +4,7 @@ held → captured | released | released_final | expired; released and expired ke
 under a higher epoch, which fences the worker that was late.
 """
 
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -30,7 +30,34 @@ from vendor_api.ledger.commands import (
 )
 from vendor_api.ledger.ids import new_id
 
-__all__ = ["accounts_to_sweep", "expire", "insert", "release", "reserve", "validate"]
+__all__ = [
+    "Known",
+    "accounts_to_sweep",
+    "expire",
+    "held_values",
+    "insert",
+    "refuse",
+    "release",
+    "reserve",
+    "validate",
+]
+
+
+class Known(Protocol):
+    """What an earlier request left under an idempotency key: a row of the charges."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def fingerprint(self) -> bytes: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def expires_at(self) -> int: ...
+    @property
+    def replays_today(self) -> int: ...
+    @property
+    def replay_day(self) -> int | None: ...
 
 
 def validate(command: Reserve) -> None:
@@ -50,13 +77,24 @@ def reserve(connection: Connection, now: int, command: Reserve) -> Hold | Replay
     charge_id, epoch = _claim(connection, now, command, amount), 1
     if charge_id is None:
         known = _find(connection, command)
-        if known.fingerprint != command.fingerprint:
-            raise KeyReused(command.idempotency_key)
+        refuse(now, command, known)
         if known.state == "captured":
             return _replay(connection, now, known)
         charge_id, epoch = _reenter(connection, now, command, amount, known)
     available = balance.hold(connection, command.account_id, amount)
     return Hold(charge_id, command.account_id, epoch, amount, available, command.lines)
+
+
+def refuse(now: int, command: Reserve, known: Known | Row[Any]) -> None:
+    """Raises what an idempotency key gets that may neither enter again nor be replayed."""
+    if known.fingerprint != command.fingerprint:
+        raise KeyReused(command.idempotency_key)
+    if known.state == "held" and known.expires_at > now:
+        raise RequestInFlight(known.id)
+    if known.state == "released_final":
+        raise NothingValid(known.id)
+    if known.state == "captured" and _replays_today(now, known) >= REPLAYS_PER_DAY:
+        raise ReplayLimit(known.id)
 
 
 def release(connection: Connection, hold: Hold, *, final: bool) -> None:
@@ -123,7 +161,7 @@ def _claim(connection: Connection, now: int, command: Reserve, amount: int) -> s
             fingerprint=command.fingerprint,
             epoch=1,
             created_at=now,
-            **_held(now, command, amount),
+            **held_values(now, command, amount),
         )
         .on_conflict_do_nothing(index_elements=["account_id", "idempotency_key"])
         .returning(charge.c.id)
@@ -132,7 +170,8 @@ def _claim(connection: Connection, now: int, command: Reserve, amount: int) -> s
     return claimed
 
 
-def _held(now: int, command: Reserve, amount: int) -> dict[str, Any]:
+def held_values(now: int, command: Reserve, amount: int) -> dict[str, Any]:
+    """The columns of a charge that a hold sets, on its first entry and on any later one."""
     prices = {line.modality: line.price.id for line in command.lines}
     return {
         "state": "held",
@@ -145,6 +184,7 @@ def _held(now: int, command: Reserve, amount: int) -> dict[str, Any]:
         "images": _count(command, "image"),
         "texts": _count(command, "text"),
         "reserved_nanousd": amount,
+        "held_at": now,
         "expires_at": now + command.hold_seconds * SECOND,
     }
 
@@ -164,27 +204,27 @@ def _find(connection: Connection, command: Reserve) -> Row[Any]:
 def _reenter(
     connection: Connection, now: int, command: Reserve, amount: int, known: Row[Any]
 ) -> tuple[str, int]:
-    if known.state == "released_final":
-        raise NothingValid(known.id)
     if known.state == "held":
-        if known.expires_at > now:
-            raise RequestInFlight(known.id)
         # Overdue, and the sweeper has not come by: its money goes back before it is held anew.
         balance.unhold(connection, command.account_id, known.reserved_nanousd)
     statement = update(charge).where(charge.c.id == known.id, charge.c.epoch == known.epoch)
-    connection.execute(statement.values(epoch=known.epoch + 1, **_held(now, command, amount)))
+    connection.execute(statement.values(epoch=known.epoch + 1, **held_values(now, command, amount)))
     return known.id, known.epoch + 1
 
 
+def _replays_today(now: int, known: Known | Row[Any]) -> int:
+    return known.replays_today if known.replay_day == now // DAY else 0
+
+
 def _replay(connection: Connection, now: int, known: Row[Any]) -> Replay:
-    today = now // DAY
-    count = known.replays_today if known.replay_day == today else 0
-    if count >= REPLAYS_PER_DAY:
-        raise ReplayLimit(known.id)
     connection.execute(
         update(charge)
         .where(charge.c.id == known.id)
-        .values(replays=charge.c.replays + 1, replays_today=count + 1, replay_day=today)
+        .values(
+            replays=charge.c.replays + 1,
+            replays_today=_replays_today(now, known) + 1,
+            replay_day=now // DAY,
+        )
     )
     available = balance.read_available(connection, known.account_id)
     return Replay(known.id, known.account_id, available, known.cost_nanousd)
