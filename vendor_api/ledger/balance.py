@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, select, update
 
 from shared.money import format_usd
 from shared.wire import BalanceDocument
@@ -17,7 +17,7 @@ AVAILABLE = (
     - balance.c.debited_nanousd
     - balance.c.held_nanousd
 )
-_LOCK = (
+_LOCK: Select[Any] = (
     select(balance.c.account_id, balance.c.next_expiry_at, AVAILABLE.label("available_nanousd"))
     .where(balance.c.account_id.in_(bindparam("account_ids", expanding=True)))
     .order_by(balance.c.account_id)
