@@ -8,54 +8,54 @@ credit expiring. What was decided is written, one statement for each table; then
 remaining jobs run one by one in their order, each in a savepoint. An account never returns to the
 set-based way within a group, so no job of it can overtake another.
 
-When a set-based statement fails, its savepoint takes all of it back and every job runs by itself:
-only the one that is to blame fails.
+When anything set-based fails, the transaction is taken back and a second one runs every job by
+itself: only the one that is to blame fails. A savepoint instead would make SQLite keep a copy of
+every page that the group touches.
 """
 
 import logging
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from vendor_api.db import read_clock
+from vendor_api.db import Database, read_clock
 from vendor_api.ledger import balance
-from vendor_api.ledger.commands import LedgerError, Reserve
+from vendor_api.ledger.commands import LedgerError
 from vendor_api.ledger.groups_books import read_books
 from vendor_api.ledger.groups_plan import Plan, Unusual
 from vendor_api.ledger.groups_rows import write
-from vendor_api.ledger.jobs import Capture, Job, Release, perform
+from vendor_api.ledger.jobs import Command, Job, perform
 
 _log = logging.getLogger(__name__)
 _WAITING = object()
 
-__all__ = ["execute"]
+__all__ = ["commit"]
 
 
-def execute(connection: Connection, jobs: Sequence[Job]) -> list[Any]:
-    """What each job returned or raised, in the jobs' order; nothing holds before the commit.
+class _SetFailed(Exception):
+    """A set-based statement failed, and its transaction with it."""
 
-    Raises SQLAlchemyError when the transaction as a whole is lost.
+
+def commit(database: Database, jobs: Sequence[Job]) -> list[Any]:
+    """What each job returned or raised, in the jobs' order, all of it committed.
+
+    Raises SQLAlchemyError when the database did not commit; then nothing has changed.
     """
+    try:
+        return database.change(lambda connection: _execute(connection, jobs))
+    except _SetFailed as failure:
+        _log.warning("%d ledger commands run one by one: %s", len(jobs), failure.__cause__)
+        return database.change(lambda connection: _execute(connection, jobs, one_by_one=True))
+
+
+def _execute(connection: Connection, jobs: Sequence[Job], *, one_by_one: bool = False) -> list[Any]:
     now = read_clock(connection)
-    # Before the savepoint: rolling back to it must not give these locks up.
     balances = balance.lock(connection, {job.account_id for job in jobs if job.account_id})
-    return [
-        _attempt(connection, now, job) if outcome is _WAITING else outcome
-        for job, outcome in zip(
-            jobs, _execute_together(connection, now, balances, jobs), strict=True
-        )
-    ]
-
-
-def _execute_together(
-    connection: Connection, now: int, balances: Sequence[Row[Any]], jobs: Sequence[Job]
-) -> list[Any]:
-    commands = [job.task for job in jobs if isinstance(job.task, Reserve | Capture | Release)]
-    if not commands:
-        return [_WAITING] * len(jobs)
-    savepoint = connection.begin_nested()
+    commands = [job.task for job in jobs if isinstance(job.task, Command)]
+    if one_by_one or not commands:
+        return [_attempt(connection, now, job) for job in jobs]
     try:
         plan = Plan(now, read_books(connection, now, balances, commands))
         outcomes = _decide(plan, jobs)
@@ -63,11 +63,11 @@ def _execute_together(
     except Exception as error:
         if _ends_transaction(error):
             raise
-        _log.warning("a group of %d ledger commands runs one by one: %s", len(jobs), error)
-        savepoint.rollback()
-        return [_WAITING] * len(jobs)
-    savepoint.commit()
-    return outcomes
+        raise _SetFailed from error
+    return [
+        _attempt(connection, now, job) if outcome is _WAITING else outcome
+        for job, outcome in zip(jobs, outcomes, strict=True)
+    ]
 
 
 def _decide(plan: Plan, jobs: Sequence[Job]) -> list[Any]:
@@ -82,7 +82,7 @@ def _decide(plan: Plan, jobs: Sequence[Job]) -> list[Any]:
 
 
 def _decide_one(plan: Plan, job: Job) -> Any:
-    if not isinstance(job.task, Reserve | Capture | Release):
+    if not isinstance(job.task, Command):
         return _WAITING
     try:
         return plan.decide(job.task)

@@ -2,20 +2,16 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields
-from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, select, tuple_
 
-from shared.wire import Modality
-from vendor_api.db.tables import account, charge, key_cap, purchase
+from vendor_api.db.tables import account, charge, key_cap
 from vendor_api.ledger.commands import Reserve
+from vendor_api.ledger.groups_purchases import Item, read_purchases
 from vendor_api.ledger.jobs import Capture, Command, Release
 
-DIGESTS_AT_ONCE = 10_000
-"""In one query; SQLite takes 32,766 parameters."""
-
-__all__ = ["CHARGE_COLUMNS", "Account", "Books", "Charge", "Item", "read_books"]
+__all__ = ["CHARGE_COLUMNS", "Account", "Books", "Charge", "read_books"]
 
 
 @dataclass(slots=True)
@@ -60,15 +56,6 @@ class Charge:
     replay_day: int | None = None
 
 
-class Item(NamedTuple):
-    """What an account buys once."""
-
-    account_id: str
-    revision: str
-    modality: Modality
-    digest: bytes
-
-
 @dataclass(slots=True)
 class Books:
     """The rows behind a group's commands, kept up to date while they are decided in order."""
@@ -97,13 +84,6 @@ _ACTIVE = select(account.c.id).where(
     account.c.id.in_(bindparam("ids", expanding=True)), account.c.status == "active"
 )
 _CAPPED = select(key_cap.c.key_id).where(key_cap.c.key_id.in_(bindparam("ids", expanding=True)))
-_BOUGHT = (
-    select(purchase.c.digest, purchase.c.bought_at)
-    .where(purchase.c.account_id == bindparam("account_id"))
-    .where(purchase.c.revision == bindparam("revision"))
-    .where(purchase.c.modality == bindparam("modality"))
-    .where(purchase.c.digest.in_(bindparam("digests", expanding=True)))
-)
 
 
 def read_books(
@@ -153,18 +133,4 @@ def _read_purchases(connection: Connection, books: Books, captures: Sequence[Cap
         for line, delivered in zip(command.hold.lines, command.delivered, strict=False)
         if delivered
     }
-    for (account_id, revision, modality), items in groupby(sorted(wanted), lambda item: item[:3]):
-        digests = [item.digest for item in items]
-        for start in range(0, len(digests), DIGESTS_AT_ONCE):
-            rows = connection.execute(
-                _BOUGHT,
-                {
-                    "account_id": account_id,
-                    "revision": revision,
-                    "modality": modality,
-                    "digests": digests[start : start + DIGESTS_AT_ONCE],
-                },
-            )
-            for digest, bought_at in rows:
-                item = Item(account_id, revision, modality, bytes(digest))
-                books.bought_at[item] = bought_at
+    books.bought_at = read_purchases(connection, wanted)

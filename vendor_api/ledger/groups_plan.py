@@ -17,7 +17,8 @@ from vendor_api.ledger.commands import (
     Receipt,
     Reserve,
 )
-from vendor_api.ledger.groups_books import CHARGE_COLUMNS, Account, Books, Charge, Item
+from vendor_api.ledger.groups_books import CHARGE_COLUMNS, Account, Books, Charge
+from vendor_api.ledger.groups_purchases import Item
 from vendor_api.ledger.ids import new_id
 from vendor_api.ledger.jobs import Capture, Command, Release
 from vendor_api.ledger.reservation import held_values, refuse

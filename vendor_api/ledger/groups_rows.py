@@ -12,12 +12,12 @@ from vendor_api.db.tables import (
     charge,
     ledger_entry,
     ledger_txn,
-    purchase,
     usage_rollup,
 )
 from vendor_api.ledger import journal
 from vendor_api.ledger.commands import LedgerError
-from vendor_api.ledger.groups_plan import Plan
+from vendor_api.ledger.groups_plan import Plan, RollUp
+from vendor_api.ledger.groups_purchases import write_purchases
 from vendor_api.ledger.ids import new_id
 
 __all__ = ["write"]
@@ -47,7 +47,7 @@ def write(connection: Connection, plan: Plan) -> None:
     for rows in (plan.captured, plan.released):
         if rows and connection.execute(_FENCED, rows).rowcount != len(rows):
             raise LedgerError("a charge changed under the lock of its account")
-    _buy(connection, plan)
+    write_purchases(connection, plan.now, plan.bought)
     _record(connection, plan)
     _roll_up(connection, plan)
     changed = [
@@ -57,15 +57,6 @@ def write(connection: Connection, plan: Plan) -> None:
     ]
     if changed:
         connection.execute(_BALANCE, changed)
-
-
-def _buy(connection: Connection, plan: Plan) -> None:
-    rows = [
-        {**item._asdict(), "charge_id": charge_id, "bought_at": plan.now}
-        for item, charge_id in plan.bought.items()
-    ]
-    if rows:
-        connection.execute(_buying(connection.dialect.name), rows)
 
 
 def _record(connection: Connection, plan: Plan) -> None:
@@ -101,23 +92,8 @@ def _roll_up(connection: Connection, plan: Plan) -> None:
 
 
 @cache
-def _buying(dialect: str) -> Any:
-    statement = _insert(dialect, purchase)
-    renewed = {name: statement.excluded[name] for name in ("charge_id", "bought_at")}
-    return statement.on_conflict_do_update(index_elements=_keys(purchase), set_=renewed)
-
-
-@cache
 def _rolling(dialect: str) -> Any:
-    statement = _insert(dialect, usage_rollup)
+    statement = (sqlite if dialect == "sqlite" else postgresql).insert(usage_rollup)
     sums = ("items", "items_free", "items_failed", "cost_nanousd")
     added = {name: usage_rollup.c[name] + statement.excluded[name] for name in sums}
-    return statement.on_conflict_do_update(index_elements=_keys(usage_rollup), set_=added)
-
-
-def _insert(dialect: str, table: Any) -> Any:
-    return (sqlite if dialect == "sqlite" else postgresql).insert(table)
-
-
-def _keys(table: Any) -> list[str]:
-    return [column.name for column in table.primary_key.columns]
+    return statement.on_conflict_do_update(index_elements=list(RollUp._fields), set_=added)

@@ -37,6 +37,7 @@ class Release:
 
 
 Command: TypeAlias = Reserve | Capture | Release
+"""What a group can decide at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from vendor_api.db import Database
 from vendor_api.ledger.commands import Hold, LedgerUnavailable, Receipt, Replay, Reserve
-from vendor_api.ledger.groups import execute
+from vendor_api.ledger.groups import commit
 from vendor_api.ledger.jobs import Capture, Command, Job, Release, Work
 
 GROUP_LIMIT = 256
@@ -109,7 +109,7 @@ class Writer:
     def _commit(self, group: Sequence[Job]) -> None:
         started = monotonic()
         try:
-            outcomes = self._database.change(lambda connection: execute(connection, group))
+            outcomes = commit(self._database, group)
         except SQLAlchemyError as error:
             _log.warning("a ledger commit failed: %s", error)
             unavailable = LedgerUnavailable("the database did not answer")
