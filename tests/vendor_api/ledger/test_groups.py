@@ -28,6 +28,7 @@ from vendor_api.db.tables import (
 from vendor_api.ledger import balance
 from vendor_api.ledger.audit import audit
 from vendor_api.ledger.commands import (
+    REBUY_FREE_DAYS,
     Hold,
     HoldLost,
     InsufficientCredit,
@@ -128,6 +129,41 @@ class TestOneGroup:
         )
         assert isinstance(receipt, Receipt)
         assert [type(outcome) for outcome in lost] == [HoldLost, HoldLost]
+
+    def test_an_item_bought_long_ago_is_paid_again_once(self, database, shop):
+        (first,) = execute(database, shop.reserve("k1", "a"))
+        execute(database, capture_all(first))
+        with database.write() as connection:
+            long_ago = read_clock(connection) - REBUY_FREE_DAYS * DAY
+            connection.execute(update(purchase).values(bought_at=long_ago))
+        holds = execute(database, shop.reserve("k2", "a"), shop.reserve("k3", "a"))
+        receipts = execute(database, *map(capture_all, holds))
+        assert [receipt.cost_nanousd for receipt in receipts] == [PRICE, 0]
+        with database.read() as connection:
+            assert connection.execute(select(purchase.c.charge_id)).all() == [(holds[0].charge_id,)]
+
+    def test_a_worker_that_was_late_has_lost_its_hold(self, database, shop):
+        (late,) = execute(database, shop.reserve("k", "a"))
+        execute(database, Release(late, final=False))
+        (current,) = execute(database, shop.reserve("k", "a"))
+        outcomes = execute(
+            database, capture_all(late), Release(late, final=True), capture_all(current)
+        )
+        assert [type(outcome) for outcome in outcomes] == [HoldLost, HoldLost, Receipt]
+        assert current.epoch == late.epoch + 1
+
+    def test_accounts_do_not_share_what_they_bought(self, database, shop):
+        bob = shop.open_account("bob", "1.00")
+        holds = execute(database, shop.reserve("k", "a"), shop.reserve("k", "a", account_id=bob.id))
+        receipts = execute(database, *map(capture_all, holds))
+        assert [receipt.cost_nanousd for receipt in receipts] == [PRICE, PRICE]
+        assert audit(database).ok
+
+    def test_an_empty_request_and_one_without_results_cost_nothing(self, database, shop):
+        holds = execute(database, shop.reserve("k1"), shop.reserve("k2", "a"))
+        receipts = execute(database, capture_all(holds[0]), Capture(holds[1], (False,)))
+        assert [receipt.cost_nanousd for receipt in receipts] == [0, 0]
+        assert audit(database).ok
 
     def test_a_captured_key_is_replayed_beside_new_ones(self, database, shop):
         (hold,) = execute(database, shop.reserve("k", "a"))
