@@ -1,8 +1,9 @@
 """The one row that says what an account can still spend; the database's CHECK guards it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, select, update
 
 from shared.money import format_usd
 from shared.wire import BalanceDocument
@@ -16,17 +17,22 @@ AVAILABLE = (
     - balance.c.debited_nanousd
     - balance.c.held_nanousd
 )
+_LOCK: Select[Any] = (
+    select(balance.c.account_id, balance.c.next_expiry_at, AVAILABLE.label("available_nanousd"))
+    .where(balance.c.account_id.in_(bindparam("account_ids", expanding=True)))
+    .order_by(balance.c.account_id)
+    .with_for_update()
+)
 
 __all__ = ["AVAILABLE", "credit", "debit", "describe", "hold", "lock", "read_available", "unhold"]
 
 
-def lock(connection: Connection, account_ids: Iterable[str]) -> None:
-    """Take the accounts' balances in sorted order, before any other row of theirs.
+def lock(connection: Connection, account_ids: Iterable[str]) -> Sequence[Row[Any]]:
+    """Take the accounts' balances in sorted order, before any other row of theirs; returns them.
 
     Every writing transaction starts here, so two of them never wait for each other in a circle.
     """
-    query = select(balance.c.account_id).where(balance.c.account_id.in_(sorted(set(account_ids))))
-    connection.execute(query.order_by(balance.c.account_id).with_for_update())
+    return connection.execute(_LOCK, {"account_ids": sorted(set(account_ids))}).all()
 
 
 def hold(connection: Connection, account_id: str, amount_nanousd: int) -> int:

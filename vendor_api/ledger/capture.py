@@ -17,7 +17,7 @@ Counts = int | Mapping[Modality, int]
 
 MODALITIES: tuple[Modality, ...] = ("image", "text")
 
-__all__ = ["Counts", "capture"]
+__all__ = ["Counts", "capture", "count_lines", "tally"]
 
 
 def capture(
@@ -58,7 +58,7 @@ def capture(
         connection, now, hold.account_id, spent_nanousd=cost, held_at=fenced.held_at
     )
     _settle(connection, fenced, given, bought, cost)
-    _roll_up(connection, now, fenced, _tally(hold, delivered, costs, bought, failed, repeated))
+    _roll_up(connection, now, fenced, tally(hold, delivered, costs, bought, failed, repeated))
     return Receipt(hold.charge_id, cost, costs, available)
 
 
@@ -109,20 +109,26 @@ def _settle(
     bought: set[tuple[Modality, bytes]],
     cost: int,
 ) -> None:
+    windows = caps.use(
+        connection, fenced.key_id, caps.parse(fenced.caps), {"items": len(given), "spend": cost}
+    )
+    counts = count_lines(given, bought)
+    statement = update(charge).where(charge.c.id == fenced.id)
+    connection.execute(statement.values(cost_nanousd=cost, caps=caps.encode(windows), **counts))
+
+
+def count_lines(given: Sequence[Line], bought: set[tuple[Modality, bytes]]) -> dict[str, int]:
+    """The columns of a captured charge that say how many lines it delivered, and how many free."""
     counts: dict[str, int] = {}
     for modality in MODALITIES:
         of_kind = [line for line in given if line.modality == modality]
         paid = sum((modality, line.digest) in bought for line in of_kind)
         counts[f"{modality}s"] = len(of_kind)
         counts[f"{modality}s_free"] = len(of_kind) - paid
-    windows = caps.use(
-        connection, fenced.key_id, caps.parse(fenced.caps), {"items": len(given), "spend": cost}
-    )
-    statement = update(charge).where(charge.c.id == fenced.id)
-    connection.execute(statement.values(cost_nanousd=cost, caps=caps.encode(windows), **counts))
+    return counts
 
 
-def _tally(
+def tally(
     hold: Hold,
     delivered: Sequence[bool],
     costs: Sequence[int],
@@ -130,8 +136,9 @@ def _tally(
     failed: Counts,
     repeated: Counts,
 ) -> dict[Modality, dict[str, int]]:
+    """What the request adds to the usage statement, by modality; nothing where all is zero."""
     extra_failed, extra_free = _by_modality(failed, hold), _by_modality(repeated, hold)
-    tally: dict[Modality, dict[str, int]] = {}
+    rows: dict[Modality, dict[str, int]] = {}
     for modality in MODALITIES:
         row = {
             "items": 0,
@@ -145,8 +152,8 @@ def _tally(
                 row["items" if paid else "items_free" if done else "items_failed"] += 1
                 row["cost_nanousd"] += cost
         if any(row.values()):
-            tally[modality] = row
-    return tally
+            rows[modality] = row
+    return rows
 
 
 def _by_modality(count: Counts, hold: Hold) -> Mapping[Modality, int]:

@@ -15,7 +15,7 @@ from shared.wire import BalanceDocument, ChargeList, Modality, UsageDocument
 from vendor_api.db import Database, as_microseconds, open_database, read_clock
 from vendor_api.ledger import balance, credits, reservation, statements
 from vendor_api.ledger.audit import Audit, audit
-from vendor_api.ledger.capture import Counts, capture
+from vendor_api.ledger.capture import Counts
 from vendor_api.ledger.commands import (
     Credit,
     Hold,
@@ -25,8 +25,9 @@ from vendor_api.ledger.commands import (
     Replay,
     Reserve,
 )
+from vendor_api.ledger.jobs import Capture, Release, Work
 from vendor_api.ledger.prices import current_prices
-from vendor_api.ledger.writer import Work, Writer
+from vendor_api.ledger.writer import GROUP_LIMIT, OnCommit, Writer, ignore_commit
 
 T = TypeVar("T")
 
@@ -39,20 +40,39 @@ class Ledger:
     Writes go to the writer's threads, reads to a small pool; no transaction is open across an await.
     """
 
-    def __init__(self, database: Database, *, writers: int = 1, readers: int = 4) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        writers: int = 1,
+        readers: int = 4,
+        group_limit: int = GROUP_LIMIT,
+        on_commit: OnCommit = ignore_commit,
+    ) -> None:
         self._database = database
-        self._writer = Writer(database, threads=writers)
+        self._writer = Writer(
+            database, threads=writers, group_limit=group_limit, on_commit=on_commit
+        )
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="ledger-reader")
 
     @classmethod
-    def open(cls, database_url: str, *, busy_timeout_s: float = 5.0) -> Self:
+    def open(
+        cls,
+        database_url: str,
+        *,
+        busy_timeout_s: float = 5.0,
+        group_limit: int = GROUP_LIMIT,
+        on_commit: OnCommit = ignore_commit,
+    ) -> Self:
         """The ledger at `database_url`, overdue holds expired.
+
+        One writer thread: commands group best there, and those of one account keep their order.
 
         Raises PendingMigrations when the schema is not at its head, Refusal for an address that
         cannot be used, LedgerUnavailable when the database does not answer.
         """
         database = open_database(database_url, busy_timeout_s=busy_timeout_s)
-        ledger = cls(database)
+        ledger = cls(database, group_limit=group_limit, on_commit=on_commit)
         try:
             ledger._expire(everything=False)
         except BaseException:
@@ -70,11 +90,7 @@ class Ledger:
         meanwhile holds nothing: its hold is released as soon as it exists.
         """
         reservation.validate(command)
-
-        def work(connection: Connection, now: int) -> Hold | Replay:
-            return reservation.reserve(connection, now, command)
-
-        future = self._writer.submit(command.account_id, work)
+        future = self._writer.submit(command.account_id, command)
         try:
             return await _await(future)
         except asyncio.CancelledError:
@@ -89,12 +105,8 @@ class Ledger:
         `failed` and `repeated` count items that never became lines, for the usage statement.
         Raises HoldLost: the result must not be delivered.
         """
-        outcomes = tuple(delivered)
-
-        def work(connection: Connection, now: int) -> Receipt:
-            return capture(connection, now, hold, outcomes, failed=failed, repeated=repeated)
-
-        return await _await(self._writer.submit(hold.account_id, work))
+        command = Capture(hold, tuple(delivered), failed, repeated)
+        return await _await(self._writer.submit(hold.account_id, command))
 
     async def release(self, hold: Hold, *, final: bool) -> None:
         """Give the money back. `final`: no item was valid, the key is spent at amount 0.
@@ -203,10 +215,7 @@ class Ledger:
         return sum(future.result() for future in futures)
 
     def _release(self, hold: Hold, *, final: bool) -> "Future[None]":
-        def work(connection: Connection, _now: int) -> None:
-            reservation.release(connection, hold, final=final)
-
-        return self._writer.submit(hold.account_id, work)
+        return self._writer.submit(hold.account_id, Release(hold, final))
 
     def _release_unwanted(self, future: "Future[Hold | Replay]") -> None:
         if future.exception() is None and isinstance(hold := future.result(), Hold):

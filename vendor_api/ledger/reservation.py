@@ -5,7 +5,7 @@ under a higher epoch, which fences the worker that was late.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Row, select, update
 
@@ -32,7 +32,34 @@ from vendor_api.ledger.commands import (
 from vendor_api.ledger.holds import HELD, held_by
 from vendor_api.ledger.ids import new_id
 
-__all__ = ["accounts_to_sweep", "expire", "insert", "release", "reserve", "validate"]
+__all__ = [
+    "Known",
+    "accounts_to_sweep",
+    "expire",
+    "held_values",
+    "insert",
+    "refuse",
+    "release",
+    "reserve",
+    "validate",
+]
+
+
+class Known(Protocol):
+    """What an earlier request left under an idempotency key: a row of the charges."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def fingerprint(self) -> bytes: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def expires_at(self) -> int: ...
+    @property
+    def replays_today(self) -> int: ...
+    @property
+    def replay_day(self) -> int | None: ...
 
 
 def validate(command: Reserve) -> None:
@@ -55,20 +82,31 @@ def reserve(connection: Connection, now: int, command: Reserve) -> Hold | Replay
     windows = caps.plan(
         connection, now, command.key_id, {"items": len(command.lines), "spend": amount}
     )
-    held = _held(now, command, amount, windows)
+    held = held_values(now, command, amount, windows)
     charge_id, epoch = _claim(connection, now, command, held), 1
     if charge_id is None:
         known = _find(connection, command)
-        if known.fingerprint != command.fingerprint:
-            raise KeyReused(command.idempotency_key)
+        refuse(now, command, known)
         if known.state == "captured":
             return _replay(connection, now, known)
-        charge_id, epoch = _reenter(connection, now, held, known)
+        charge_id, epoch = _reenter(connection, held, known)
     # The new hold protects nothing that is due, and the one it replaces no more.
     credits.expire_due(connection, now, command.account_id)
     available = balance.hold(connection, command.account_id, amount)
     caps.hold(connection, now, command.key_id, windows)
     return Hold(charge_id, command.account_id, epoch, amount, available, command.lines)
+
+
+def refuse(now: int, command: Reserve, known: Known | Row[Any]) -> None:
+    """Raises what an idempotency key gets that may neither enter again nor be replayed."""
+    if known.fingerprint != command.fingerprint:
+        raise KeyReused(command.idempotency_key)
+    if known.state == "held" and known.expires_at > now:
+        raise RequestInFlight(known.id)
+    if known.state == "released_final":
+        raise NothingValid(known.id)
+    if known.state == "captured" and _replays_today(now, known) >= REPLAYS_PER_DAY:
+        raise ReplayLimit(known.id)
 
 
 def release(connection: Connection, hold: Hold, *, final: bool) -> None:
@@ -150,9 +188,10 @@ def _claim(
     return claimed
 
 
-def _held(
-    now: int, command: Reserve, amount: int, windows: Sequence[caps.CapHold]
+def held_values(
+    now: int, command: Reserve, amount: int, windows: Sequence[caps.CapHold] = ()
 ) -> dict[str, Any]:
+    """The columns of a charge that a hold sets, on its first entry and on any later one."""
     prices = {line.modality: line.price.id for line in command.lines}
     return {
         "state": "held",
@@ -183,14 +222,8 @@ def _find(connection: Connection, command: Reserve) -> Row[Any]:
     return connection.execute(query).one()
 
 
-def _reenter(
-    connection: Connection, now: int, held: Mapping[str, Any], known: Row[Any]
-) -> tuple[str, int]:
-    if known.state == "released_final":
-        raise NothingValid(known.id)
+def _reenter(connection: Connection, held: Mapping[str, Any], known: Row[Any]) -> tuple[str, int]:
     if known.state == "held":
-        if known.expires_at > now:
-            raise RequestInFlight(known.id)
         # Overdue, and the sweeper has not come by: its money goes back before it is held anew.
         _unhold(connection, known.account_id, [known])
     statement = update(charge).where(charge.c.id == known.id, charge.c.epoch == known.epoch)
@@ -198,15 +231,19 @@ def _reenter(
     return known.id, known.epoch + 1
 
 
+def _replays_today(now: int, known: Known | Row[Any]) -> int:
+    return known.replays_today if known.replay_day == now // DAY else 0
+
+
 def _replay(connection: Connection, now: int, known: Row[Any]) -> Replay:
-    today = now // DAY
-    count = known.replays_today if known.replay_day == today else 0
-    if count >= REPLAYS_PER_DAY:
-        raise ReplayLimit(known.id)
     connection.execute(
         update(charge)
         .where(charge.c.id == known.id)
-        .values(replays=charge.c.replays + 1, replays_today=count + 1, replay_day=today)
+        .values(
+            replays=charge.c.replays + 1,
+            replays_today=_replays_today(now, known) + 1,
+            replay_day=now // DAY,
+        )
     )
     available = balance.read_available(connection, known.account_id)
     return Replay(known.id, known.account_id, available, known.cost_nanousd)

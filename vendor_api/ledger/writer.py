@@ -1,50 +1,56 @@
 """Executes ledger commands in threads of its own, many to a commit.
 
-A thread takes what is queued and never waits for more; each command runs in a savepoint, so one
-that is refused harms no other; nobody hears of a result before the commit.
+A thread takes what is queued and never waits for more, makes one transaction of it and commits
+once; nobody hears of a result before that. `groups` says how a group is executed.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread
-from typing import Any, TypeVar
+from time import monotonic
+from typing import Any, TypeVar, overload
 
-from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
-from vendor_api.db import Database, read_clock
-from vendor_api.ledger import balance
-from vendor_api.ledger.commands import LedgerUnavailable
+from vendor_api.db import Database
+from vendor_api.ledger.commands import Hold, LedgerUnavailable, Receipt, Replay, Reserve
+from vendor_api.ledger.groups import commit
+from vendor_api.ledger.jobs import Capture, Command, Job, Release, Work
 
 GROUP_LIMIT = 256
 """Commands in one commit at most."""
 
 T = TypeVar("T")
-Work = Callable[[Connection, int], T]
-"""Runs inside a transaction, given the database's present in microseconds."""
+OnCommit = Callable[[int, float], None]
+"""Told of a commit: how many jobs it held and the seconds it took."""
 
 _log = logging.getLogger(__name__)
 
-__all__ = ["Work", "Writer"]
+__all__ = ["GROUP_LIMIT", "OnCommit", "Writer", "ignore_commit"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    account_id: str
-    work: Work[Any]
-    future: "Future[Any]" = field(default_factory=Future)
+def ignore_commit(jobs: int, seconds: float) -> None:
+    """An `OnCommit` for when nobody counts."""
 
 
 class Writer:
     """A queue of commands and the threads that commit them; 1 thread for SQLite, 1–4 otherwise."""
 
-    def __init__(self, database: Database, *, threads: int = 1) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        threads: int = 1,
+        group_limit: int = GROUP_LIMIT,
+        on_commit: OnCommit = ignore_commit,
+    ) -> None:
         self._database = database
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._group_limit = group_limit
+        self._on_commit = on_commit
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = Lock()
         self._closed = False
         self._threads = [
@@ -53,13 +59,21 @@ class Writer:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, account_id: str, work: Work[T]) -> "Future[T]":
-        """`work`'s result once it is committed; the future raises what `work` raised.
+    @overload
+    def submit(self, account_id: str, task: Reserve) -> Future[Hold | Replay]: ...
+    @overload
+    def submit(self, account_id: str, task: Capture) -> Future[Receipt]: ...
+    @overload
+    def submit(self, account_id: str, task: Release) -> Future[None]: ...
+    @overload
+    def submit(self, account_id: str, task: Work[T]) -> Future[T]: ...
+    def submit(self, account_id: str, task: Command | Work[Any]) -> Future[Any]:
+        """The task's result once it is committed; the future raises what the task raised.
 
         Raises LedgerUnavailable here when the writer is closed, in the future when the database
-        did not commit. The account's balance is locked before `work` runs; an empty id locks none.
+        did not commit. The account's balance is locked before the task runs; an empty id locks none.
         """
-        job = _Job(account_id, work)
+        job = Job(account_id, task)
         with self._lock:
             if self._closed:
                 raise LedgerUnavailable("the ledger is closed")
@@ -84,7 +98,7 @@ class Writer:
                 return
             group = [job]
             with suppress(Empty):
-                while running and len(group) < GROUP_LIMIT:
+                while running and len(group) < self._group_limit:
                     job = self._queue.get_nowait()
                     if job is None:
                         running = False
@@ -92,46 +106,22 @@ class Writer:
                         group.append(job)
             self._commit(group)
 
-    def _commit(self, group: Sequence[_Job]) -> None:
-        # Stable: within an account, first come is first served.
-        ordered = sorted(group, key=lambda job: job.account_id)
+    def _commit(self, group: Sequence[Job]) -> None:
+        started = monotonic()
         try:
-            outcomes = self._database.change(lambda connection: _apply(connection, ordered))
+            outcomes = commit(self._database, group)
         except SQLAlchemyError as error:
             _log.warning("a ledger commit failed: %s", error)
             unavailable = LedgerUnavailable("the database did not answer")
             unavailable.__cause__ = error
-            outcomes = [unavailable] * len(ordered)
+            outcomes = [unavailable] * len(group)
         except Exception as error:
             _log.exception("a ledger commit failed")
-            outcomes = [error] * len(ordered)
-        for job, outcome in zip(ordered, outcomes, strict=True):
+            outcomes = [error] * len(group)
+        else:
+            self._on_commit(len(group), monotonic() - started)
+        for job, outcome in zip(group, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 job.future.set_exception(outcome)
             else:
                 job.future.set_result(outcome)
-
-
-def _apply(connection: Connection, jobs: Sequence[_Job]) -> list[Any]:
-    now = read_clock(connection)
-    balance.lock(connection, [job.account_id for job in jobs if job.account_id])
-    return [_attempt(connection, now, job) for job in jobs]
-
-
-def _attempt(connection: Connection, now: int, job: _Job) -> Any:
-    savepoint = connection.begin_nested()
-    try:
-        result = job.work(connection, now)
-    except Exception as error:
-        if _ends_transaction(error):
-            raise
-        savepoint.rollback()
-        return error
-    savepoint.commit()
-    return result
-
-
-def _ends_transaction(error: Exception) -> bool:
-    if not isinstance(error, DBAPIError):
-        return False
-    return isinstance(error, OperationalError) or error.connection_invalidated

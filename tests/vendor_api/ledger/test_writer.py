@@ -64,6 +64,46 @@ async def test_what_is_queued_together_is_committed_together(
     assert len({charge.created_at for charge in charges}) <= 2
 
 
+async def test_every_commit_is_reported_with_the_commands_in_it(sqlite_shop, sqlite_url):
+    commits = []
+    ledger = Ledger.open(sqlite_url, on_commit=lambda *report: commits.append(report))
+    with Blocker(sqlite_url):
+        tasks = await queue(
+            ledger, *(ledger.reserve(sqlite_shop.reserve(f"k{n}", "a")) for n in range(9))
+        )
+    await asyncio.gather(*tasks)
+    await ledger.close()
+    assert sum(jobs for jobs, _ in commits) == 9
+    assert len(commits) <= 2
+    assert all(seconds > 0 for _, seconds in commits)
+
+
+async def test_a_group_holds_no_more_than_its_limit(sqlite_shop, sqlite_url):
+    sizes = []
+    ledger = Ledger.open(sqlite_url, group_limit=2, on_commit=lambda jobs, _: sizes.append(jobs))
+    with Blocker(sqlite_url):
+        tasks = await queue(
+            ledger, *(ledger.reserve(sqlite_shop.reserve(f"k{n}", "a")) for n in range(9))
+        )
+    await asyncio.gather(*tasks)
+    await ledger.close()
+    assert sum(sizes) == 9
+    assert max(sizes) == 2
+
+
+async def test_a_commit_that_failed_is_not_reported(sqlite_shop, sqlite_url):
+    commits = []
+    ledger = Ledger.open(
+        sqlite_url, busy_timeout_s=0.05, on_commit=lambda *report: commits.append(report)
+    )
+    try:
+        with Blocker(sqlite_url), pytest.raises(LedgerUnavailable):
+            await ledger.reserve(sqlite_shop.reserve("k", "a"))
+        assert commits == []
+    finally:
+        await ledger.close()
+
+
 async def test_a_refused_command_harms_no_neighbour(sqlite_ledger, sqlite_shop, sqlite_url):
     dear = sqlite_shop.reserve("dear", *map(str, range(10_001)))
     with Blocker(sqlite_url):

@@ -1,0 +1,111 @@
+"""Executes a group of jobs in one transaction, most of them by the set instead of one by one.
+
+Order. The jobs of one account take effect first come, first served; accounts share no row that a
+command decides by, so their order among each other does not matter. Each account's jobs are
+decided in that order on rows read under the lock of its balance, up to its first unusual one: a
+function, a replay, a key that enters again, a capped key, an account that is not active or has
+credit expiring. What was decided is written, one statement for each table; then every account's
+remaining jobs run one by one in their order, each in a savepoint. An account never returns to the
+set-based way within a group, so no job of it can overtake another.
+
+When anything set-based fails, the transaction is taken back and a second one runs every job by
+itself: only the one that is to blame fails. A savepoint instead would make SQLite keep a copy of
+every page that the group touches.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from vendor_api.db import Database, read_clock
+from vendor_api.ledger import balance
+from vendor_api.ledger.commands import LedgerError
+from vendor_api.ledger.groups_books import read_books
+from vendor_api.ledger.groups_plan import Plan, Unusual
+from vendor_api.ledger.groups_rows import write
+from vendor_api.ledger.jobs import Command, Job, perform
+
+_log = logging.getLogger(__name__)
+_WAITING = object()
+
+__all__ = ["commit"]
+
+
+class _SetFailed(Exception):
+    """A set-based statement failed, and its transaction with it."""
+
+
+def commit(database: Database, jobs: Sequence[Job]) -> list[Any]:
+    """What each job returned or raised, in the jobs' order, all of it committed.
+
+    Raises SQLAlchemyError when the database did not commit; then nothing has changed.
+    """
+    try:
+        return database.change(lambda connection: _execute(connection, jobs))
+    except _SetFailed as failure:
+        _log.warning("%d ledger commands run one by one: %s", len(jobs), failure.__cause__)
+        return database.change(lambda connection: _execute(connection, jobs, one_by_one=True))
+
+
+def _execute(connection: Connection, jobs: Sequence[Job], *, one_by_one: bool = False) -> list[Any]:
+    now = read_clock(connection)
+    balances = balance.lock(connection, {job.account_id for job in jobs if job.account_id})
+    commands = [job.task for job in jobs if isinstance(job.task, Command)]
+    if one_by_one or not commands:
+        return [_attempt(connection, now, job) for job in jobs]
+    try:
+        plan = Plan(now, read_books(connection, now, balances, commands))
+        outcomes = _decide(plan, jobs)
+        write(connection, plan)
+    except Exception as error:
+        if _ends_transaction(error):
+            raise
+        raise _SetFailed from error
+    return [
+        _attempt(connection, now, job) if outcome is _WAITING else outcome
+        for job, outcome in zip(jobs, outcomes, strict=True)
+    ]
+
+
+def _decide(plan: Plan, jobs: Sequence[Job]) -> list[Any]:
+    outcomes: list[Any] = []
+    left: set[str] = set()
+    for job in jobs:
+        outcome = _WAITING if job.account_id in left else _decide_one(plan, job)
+        if outcome is _WAITING:
+            left.add(job.account_id)
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _decide_one(plan: Plan, job: Job) -> Any:
+    if not isinstance(job.task, Command):
+        return _WAITING
+    try:
+        return plan.decide(job.task)
+    except Unusual:
+        return _WAITING
+    except LedgerError as error:
+        return error
+
+
+def _attempt(connection: Connection, now: int, job: Job) -> Any:
+    savepoint = connection.begin_nested()
+    try:
+        result = perform(connection, now, job.task)
+    except Exception as error:
+        if _ends_transaction(error):
+            raise
+        savepoint.rollback()
+        return error
+    savepoint.commit()
+    return result
+
+
+def _ends_transaction(error: Exception) -> bool:
+    if not isinstance(error, DBAPIError):
+        return False
+    return isinstance(error, OperationalError) or error.connection_invalidated

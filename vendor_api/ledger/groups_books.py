@@ -1,0 +1,136 @@
+"""What a group of commands needs to know, read at once under the locks of its accounts."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, bindparam, select, tuple_
+
+from vendor_api.db.tables import account, charge, key_cap
+from vendor_api.ledger.commands import Reserve
+from vendor_api.ledger.groups_purchases import Item, read_purchases
+from vendor_api.ledger.jobs import Capture, Command, Release
+
+__all__ = ["CHARGE_COLUMNS", "Account", "Books", "Charge", "read_books"]
+
+
+@dataclass(slots=True)
+class Account:
+    """What an active account can spend, and how the group has changed that so far."""
+
+    available_nanousd: int
+    held_nanousd: int = 0
+    """Added by the group to what is held; negative when it gave money back."""
+    debited_nanousd: int = 0
+    """Added by the group to what is debited."""
+
+    def hold(self, amount_nanousd: int) -> None:
+        """Set money aside; a negative amount gives it back."""
+        self.available_nanousd -= amount_nanousd
+        self.held_nanousd += amount_nanousd
+
+    def debit(self, *, held_nanousd: int, cost_nanousd: int) -> None:
+        """Turn a hold into a cost, the rest going back."""
+        self.hold(-held_nanousd)
+        self.available_nanousd -= cost_nanousd
+        self.debited_nanousd += cost_nanousd
+
+
+@dataclass(slots=True)
+class Charge:
+    """The part of a charge's row that decides about commands."""
+
+    id: str
+    account_id: str
+    idempotency_key: str
+    fingerprint: bytes
+    key_id: str
+    model: str
+    revision: str
+    state: str
+    epoch: int
+    reserved_nanousd: int
+    expires_at: int
+    caps: str | None = None
+    replays_today: int = 0
+    replay_day: int | None = None
+
+
+@dataclass(slots=True)
+class Books:
+    """The rows behind a group's commands, kept up to date while they are decided in order."""
+
+    accounts: dict[str, Account]
+    """Active ones whose credit does not change by itself now; no others."""
+    capped_keys: set[str]
+    by_id: dict[str, Charge] = field(default_factory=dict)
+    by_key: dict[tuple[str, str], Charge] = field(default_factory=dict)
+    bought_at: dict[Item, int] = field(default_factory=dict)
+
+    def add(self, known: Charge) -> None:
+        """A charge, found by its id and by its idempotency key from now on."""
+        self.by_id[known.id] = known
+        self.by_key[known.account_id, known.idempotency_key] = known
+
+
+CHARGE_COLUMNS = tuple(column.name for column in fields(Charge))
+
+_CHARGES = select(*(charge.c[name] for name in CHARGE_COLUMNS))
+_BY_KEY = _CHARGES.where(
+    tuple_(charge.c.account_id, charge.c.idempotency_key).in_(bindparam("keys", expanding=True))
+)
+_BY_ID = _CHARGES.where(charge.c.id.in_(bindparam("ids", expanding=True)))
+_ACTIVE = select(account.c.id).where(
+    account.c.id.in_(bindparam("ids", expanding=True)), account.c.status == "active"
+)
+_CAPPED = select(key_cap.c.key_id).where(key_cap.c.key_id.in_(bindparam("ids", expanding=True)))
+
+
+def read_books(
+    connection: Connection, now: int, balances: Sequence[Row[Any]], commands: Sequence[Command]
+) -> Books:
+    """Everything that the commands are about, given the locked balances of their accounts."""
+    active = _read_names(connection, _ACTIVE, [row.account_id for row in balances])
+    reserves = [command for command in commands if isinstance(command, Reserve)]
+    books = Books(
+        accounts={
+            row.account_id: Account(int(row.available_nanousd))
+            for row in balances
+            if row.account_id in active and (row.next_expiry_at is None or row.next_expiry_at > now)
+        },
+        capped_keys=_read_names(connection, _CAPPED, {command.key_id for command in reserves}),
+    )
+    _read_charges(connection, books, commands, reserves)
+    captures = [command for command in commands if isinstance(command, Capture)]
+    _read_purchases(connection, books, captures)
+    return books
+
+
+def _read_names(connection: Connection, query: Select[str], ids: Collection[str]) -> set[str]:
+    if not ids:
+        return set()
+    return set(connection.execute(query, {"ids": list(ids)}).scalars())
+
+
+def _read_charges(
+    connection: Connection, books: Books, commands: Sequence[Command], reserves: Sequence[Reserve]
+) -> None:
+    keys = [(command.account_id, command.idempotency_key) for command in reserves]
+    ids = [command.hold.charge_id for command in commands if isinstance(command, Capture | Release)]
+    if keys:
+        for row in connection.execute(_BY_KEY, {"keys": keys}):
+            books.add(Charge(*row))
+    if ids:
+        for row in connection.execute(_BY_ID, {"ids": ids}):
+            books.add(Charge(*row))
+
+
+def _read_purchases(connection: Connection, books: Books, captures: Sequence[Capture]) -> None:
+    wanted = {
+        Item(known.account_id, known.revision, line.modality, line.digest)
+        for command in captures
+        if (known := books.by_id.get(command.hold.charge_id)) is not None
+        for line, delivered in zip(command.hold.lines, command.delivered, strict=False)
+        if delivered
+    }
+    books.bought_at = read_purchases(connection, wanted)
