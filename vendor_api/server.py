@@ -15,6 +15,8 @@ from vendor_api.refusal import Refusal
 DRAIN_SECONDS = REQUEST_SECONDS + 15
 """A request under way is answered within its own limit; what hangs longer is a client that does not read."""
 KEEP_ALIVE_SECONDS = 75
+MAX_HEADER_BYTES = 64 * 1024
+"""Request line and headers together."""
 
 __all__ = ["bind", "run_server", "url_of"]
 
@@ -47,6 +49,8 @@ def run_server(app: FastAPI, listening: socket.socket, on_ready: Callable[[], No
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        http="h11",  # the one of uvicorn's two that bounds what headers may take
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
