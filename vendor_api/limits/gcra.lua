@@ -31,7 +31,11 @@ local admitted = 1
 local debts, waits = {}, {}
 for i = 1, rates do
   local arrival = tonumber(redis.call('GET', KEYS[i + 1]) or '0')
-  debts[i] = math.min(math.max(arrival - now, 0), burst)
+  if arrival > now + burst then
+    arrival = now + burst
+    redis.call('SET', KEYS[i + 1], whole(arrival), 'PX', whole(math.ceil(burst / 1000) + SLACK_MS))
+  end
+  debts[i] = math.max(arrival - now, 0)
   waits[i] = math.max(debts[i] + tonumber(ARGV[i + 5]) - burst, 0)
   if waits[i] > 0 then
     admitted = 0

@@ -42,10 +42,7 @@ class MemoryStore:
         """Nothing to give back."""
 
     def _take(self, now: int, key: str, demands: Sequence[Demand], lease: Lease | None) -> Outcome:
-        # A clock that was set back must not make a debt, or a lease, longer than it can be.
-        debts = [
-            min(max(self._arrivals.get((key, d.policy), 0) - now, 0), WINDOW_US) for d in demands
-        ]
+        debts = [self._find_debt(now, (key, demand.policy)) for demand in demands]
         waits = [
             max(0, debt + demand.interval_us - WINDOW_US)
             for debt, demand in zip(debts, demands, strict=True)
@@ -62,6 +59,12 @@ class MemoryStore:
             self._prune(now)
         buckets = tuple(Bucket(debt, wait) for debt, wait in zip(debts, waits, strict=True))
         return Outcome(admitted, buckets, len(held), "process")
+
+    def _find_debt(self, now: int, name: tuple[str, str]) -> int:
+        arrival = self._arrivals.get(name, 0)
+        if arrival > now + WINDOW_US:  # the clock was set back: no debt is longer than a minute
+            arrival = self._arrivals[name] = now + WINDOW_US
+        return max(arrival - now, 0)
 
     def _find_leases(self, now: int, key: str, lease: Lease) -> dict[str, int]:
         latest = now + lease.seconds * 1_000_000

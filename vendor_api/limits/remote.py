@@ -15,6 +15,7 @@ from vendor_api.limits.policies import WINDOW_US, Bucket, Demand, Lease, Outcome
 TIMEOUT_S = 0.05
 CONNECTIONS = 32
 PREFIX = "vl2v:limit"
+UNNAMED = "unnamed"
 
 FAILURES = (RedisError, OSError, TimeoutError)
 """All that a Redis which is down, slow, full, loading or not a Redis may raise."""
@@ -59,6 +60,8 @@ class RemoteStore:
         self, key: str, demands: Sequence[Demand], lease: Lease | None, *, now_us: int | None = None
     ) -> Outcome:
         """Take all that is asked, or nothing. `now_us` stands in for the server's clock in tests."""
+        if not self._server:
+            await self.ping()
         server = self._server
         outcome = await self._run(key, demands, lease, now_us)
         if not outcome.admitted and server != self._server:
@@ -117,6 +120,7 @@ class RemoteStore:
         try:
             text = bytes(await connection.read_response()).decode()
         except ResponseError:  # not everybody may ask; then a dump's leases last their time
+            self._server = UNNAMED
             return
         lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-        self._server = lines.get("run_id", "")
+        self._server = lines.get("run_id", UNNAMED)
