@@ -8,6 +8,7 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from vendor_api.ledger.commands import REQUEST_SECONDS
 from vendor_api.refusal import Refusal
@@ -18,7 +19,7 @@ KEEP_ALIVE_SECONDS = 75
 MAX_HEADER_BYTES = 64 * 1024
 """Request line and headers together."""
 
-__all__ = ["bind", "run_server", "url_of"]
+__all__ = ["MAX_HEADER_BYTES", "bind", "configure", "run_server", "url_of"]
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -43,7 +44,12 @@ def url_of(listening: socket.socket) -> str:
 
 def run_server(app: FastAPI, listening: socket.socket, on_ready: Callable[[], None]) -> None:
     """Serve until SIGTERM (returns) or SIGINT (raises KeyboardInterrupt), after every answer is out."""
-    config = uvicorn.Config(
+    _Server(configure(app), app, on_ready).run(sockets=[listening])
+
+
+def configure(app: ASGIApp) -> uvicorn.Config:
+    """How every server of ours speaks HTTP."""
+    return uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
@@ -54,7 +60,6 @@ def run_server(app: FastAPI, listening: socket.socket, on_ready: Callable[[], No
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    _Server(config, app, on_ready).run(sockets=[listening])
 
 
 class _Server(uvicorn.Server):
