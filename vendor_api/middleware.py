@@ -20,7 +20,7 @@ _log = structlog.get_logger("vendor")
 
 
 class RequestRecord:
-    """Outermost: names the request, counts and logs its answer, turns a crash into the 500 envelope."""
+    """Names the request, counts and logs its answer, turns a crash into the 500 envelope."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
@@ -81,7 +81,7 @@ class Turnstile:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        state = scope["state"]
+        state = scope.setdefault("state", {})
 
         async def send_limits(message: Message) -> None:
             if message["type"] == "http.response.start" and "admission" in state:

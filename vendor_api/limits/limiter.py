@@ -180,8 +180,8 @@ def _refuse(violated: Sequence[Standing]) -> VendorError:
     slowest = max(violated, key=lambda standing: standing.wait_us)
     if slowest.policy == "concurrency":
         sentence = (
-            f"{slowest.limit} requests of this key are under way, as many as it may have: "
-            "send this one again when one of them has ended."
+            f"This key may have {slowest.limit} requests under way at the same time: "
+            "send this one again when another has ended."
         )
     else:
         sentence = (

@@ -53,14 +53,11 @@ limits = st.tuples(st.integers(1, 8), st.integers(1, 100), st.integers(1, 3))
 
 
 def ask(step: Step, number: int, limit: tuple[int, int, int]) -> tuple[list[Demand], Lease | None]:
-    demands = [
-        Demand(policy, cost, most)
-        for policy, cost, most in (
-            ("requests", step.requests, limit[0]),
-            ("items", step.items, limit[1]),
-        )
-        if cost
-    ]
+    asked = (
+        Demand("requests", step.requests, limit[0]),
+        Demand("items", step.items, limit[1]),
+    )
+    demands = [demand for demand in asked if demand.cost]
     return demands, Lease(f"lease {number}", limit[2], 90) if step.place else None
 
 
