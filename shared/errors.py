@@ -22,6 +22,7 @@ class ErrorCode(StrEnum):
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     MODEL_NOT_FOUND = "model_not_found"
+    REQUEST_TIMEOUT = "request_timeout"
     REQUEST_IN_FLIGHT = "request_in_flight"
     REVISION_CHANGED = "revision_changed"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
@@ -55,6 +56,7 @@ ERROR_KINDS: dict[ErrorCode, ErrorKind] = {
     ErrorCode.NOT_FOUND: ErrorKind(404, "There is nothing here", False),
     ErrorCode.METHOD_NOT_ALLOWED: ErrorKind(405, "The method is not allowed here", False),
     ErrorCode.MODEL_NOT_FOUND: ErrorKind(404, "The model is not served", False),
+    ErrorCode.REQUEST_TIMEOUT: ErrorKind(408, "The request came too slowly", True),
     ErrorCode.REQUEST_IN_FLIGHT: ErrorKind(409, "The same request is still being worked on", True),
     ErrorCode.REVISION_CHANGED: ErrorKind(409, "The model's revision has changed", False),
     ErrorCode.IDEMPOTENCY_KEY_REUSED: ErrorKind(422, "The key was used for other content", False),

@@ -12,6 +12,11 @@ SHOULD_RETRY = "x-should-retry"
 """`true` or `false`: the vendor's word on whether the same request may be sent again."""
 RETRY_AFTER = "retry-after"
 RETRY_AFTER_MS = "retry-after-ms"
+RATELIMIT_POLICY = "ratelimit-policy"
+RATELIMIT = "ratelimit"
+"""Both as in draft-ietf-httpapi-ratelimit-headers-10: what a key may do, and how far it has got."""
+X_RATELIMIT = "x-ratelimit-"
+"""OpenAI's names: `x-ratelimit-{limit,remaining,reset}-{requests,items}`."""
 
 MAX_IDEMPOTENCY_KEY = 255
 """Visible ASCII characters at most."""
@@ -23,8 +28,11 @@ __all__ = [
     "IDEMPOTENCY_KEY",
     "IDEMPOTENCY_REPLAYED",
     "MAX_IDEMPOTENCY_KEY",
+    "RATELIMIT",
+    "RATELIMIT_POLICY",
     "REQUEST_ID",
     "RETRY_AFTER",
     "RETRY_AFTER_MS",
     "SHOULD_RETRY",
+    "X_RATELIMIT",
 ]

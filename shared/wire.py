@@ -220,6 +220,7 @@ class ProblemItem(Document):
 class Problem(Document):
     """RFC 9457 problem+json, with OpenAI's `error` member beside it."""
 
+    model_config = ConfigDict(validate_by_name=True)
     type: str
     title: str
     status: int
@@ -227,4 +228,6 @@ class Problem(Document):
     code: str
     request_id: str
     errors: list[ProblemItem] = []
+    violated_policies: list[str] = Field(default=[], alias="violated-policies")
+    """The limits that refused the request, by their names in `RateLimit-Policy`."""
     error: ErrorBody

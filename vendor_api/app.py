@@ -2,15 +2,17 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
 
 import structlog
 from fastapi import FastAPI
 
 from vendor_api import account, health
 from vendor_api.auth import open_pepper
+from vendor_api.auth.changes import KeyChanges
 from vendor_api.auth.service import Authenticator
 from vendor_api.dependencies import Shop
 from vendor_api.embeddings import endpoints as embeddings
@@ -21,9 +23,11 @@ from vendor_api.engine.local import close_served, load_served, parse_models
 from vendor_api.errors import install_handlers
 from vendor_api.ledger.commands import LedgerError
 from vendor_api.ledger.ledger import Ledger
+from vendor_api.limits.limiter import Limiter
+from vendor_api.limits.opening import open_limiter
 from vendor_api.metering.service import Meter
 from vendor_api.metrics import Metrics
-from vendor_api.middleware import BodyLimit, RequestRecord
+from vendor_api.middleware import BodyLimit, RequestRecord, Turnstile
 from vendor_api.models import endpoints as models
 from vendor_api.models.service import Catalogue
 from vendor_api.settings import VendorSettings
@@ -56,9 +60,11 @@ def create_app(
             )
             pool = ThreadPoolExecutor(settings.decode_threads, "decode", _prepare_decoder)
             stack.push_async_callback(asyncio.to_thread, pool.shutdown)
-            app.state.shop = shop = _furnish(books, doorman, served, pool, metrics)
-            sweeping = asyncio.create_task(_sweep(books, metrics))
-            stack.push_async_callback(_cancel, sweeping)
+            limiter = await open_limiter(settings, metrics)
+            stack.push_async_callback(limiter.close)
+            app.state.shop = shop = _furnish(books, doorman, served, pool, metrics, limiter)
+            _hear_changes(settings, doorman, stack)
+            _run_beside(_sweep(books, metrics), stack)
             stack.push_async_callback(_finish, shop)
             yield
 
@@ -68,8 +74,14 @@ def create_app(
     app.include_router(account.router)
     app.include_router(health.router)
     install_handlers(app)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
-    app.add_middleware(RequestRecord, metrics=metrics)  # the last one added is the outermost
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=settings.max_body_bytes,
+        max_inflight_bytes=settings.max_inflight_body_bytes,
+        timeout_s=settings.body_timeout_s,
+    )
+    app.add_middleware(RequestRecord, metrics=metrics)
+    app.add_middleware(Turnstile)  # the last one added is the outermost
     return app
 
 
@@ -102,6 +114,15 @@ async def _open_authenticator(settings: VendorSettings, stack: AsyncExitStack) -
     return authenticator
 
 
+def _hear_changes(
+    settings: VendorSettings, authenticator: Authenticator, stack: AsyncExitStack
+) -> None:
+    if settings.redis_url is not None:
+        changes = KeyChanges.open(settings.redis_url, authenticator)
+        stack.push_async_callback(changes.close)
+        _run_beside(changes.listen(), stack)
+
+
 async def _open_engines(
     settings: VendorSettings, metrics: Metrics, stack: AsyncExitStack
 ) -> dict[str, ServedModel]:
@@ -116,12 +137,13 @@ def _furnish(
     served: Mapping[str, ServedModel],
     pool: ThreadPoolExecutor,
     metrics: Metrics,
+    limiter: Limiter,
 ) -> Shop:
     meter = Meter(ledger, metrics)
     catalogue = Catalogue(served, meter)
     metrics.watch_engines(catalogue.states)
     counter = Counter(catalogue, meter, pool=pool, metrics=metrics)
-    return Shop(ledger, authenticator, catalogue, counter, metrics)
+    return Shop(ledger, authenticator, catalogue, counter, metrics, limiter)
 
 
 def _prepare_decoder() -> None:
@@ -148,6 +170,11 @@ async def _finish(shop: Shop) -> None:
     shop.draining = True
     if shop.running:
         await asyncio.wait(set(shop.running))
+
+
+def _run_beside(work: Coroutine[Any, Any, None], stack: AsyncExitStack) -> None:
+    """Run `work` until the app ends."""
+    stack.push_async_callback(_cancel, asyncio.create_task(work))
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -1,6 +1,7 @@
 """What an endpoint may ask for by annotation: the shop it stands in, and who is asking."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -8,18 +9,20 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from shared.errors import ErrorCode
+from vendor_api.auth.access import Scope, check_scope
 from vendor_api.auth.service import Authenticator, InvalidKey, Principal
 from vendor_api.embeddings.service import Counter
 from vendor_api.errors import VendorError
 from vendor_api.ledger.commands import LedgerError
 from vendor_api.ledger.ledger import Ledger
+from vendor_api.limits.limiter import Admission, Limiter
 from vendor_api.metering.refusals import translate
 from vendor_api.metrics import Metrics
 from vendor_api.models.service import Catalogue
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: vl2v_live_…")
 
-__all__ = ["CurrentPrincipal", "CurrentShop", "Shop"]
+__all__ = ["CurrentAdmission", "CurrentPrincipal", "CurrentShop", "Shop", "require_scope"]
 
 
 @dataclass(slots=True)
@@ -31,6 +34,7 @@ class Shop:
     catalogue: Catalogue
     counter: Counter
     metrics: Metrics
+    limiter: Limiter
     draining: bool = False
     """Set when the process is asked to stop: `/readyz` then sends traffic elsewhere."""
     running: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -45,7 +49,7 @@ def _shop(request: Request) -> Shop:
 CurrentShop = Annotated[Shop, Depends(_shop)]
 
 
-async def _principal(
+async def _known(
     shop: CurrentShop,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
 ) -> Principal:
@@ -59,7 +63,39 @@ async def _principal(
         raise translate(error) from error
 
 
+async def _admit(
+    request: Request, shop: CurrentShop, principal: Annotated[Principal, Depends(_known)]
+) -> Admission:
+    """The door: counted before the body is read; the middleware lets the request out again."""
+    state = request.state
+    admission = shop.limiter.receive(
+        principal.key_id, principal.limits, state.request_id, lambda: int(state.body_bytes)
+    )
+    state.admission = admission
+    await admission.enter()
+    return admission
+
+
+CurrentAdmission = Annotated[Admission, Depends(_admit)]
+
+
+async def _principal(
+    principal: Annotated[Principal, Depends(_known)], _: CurrentAdmission
+) -> Principal:
+    return principal
+
+
 CurrentPrincipal = Annotated[Principal, Depends(_principal)]
+"""Who is asking; known, and within the limits of the key."""
+
+
+def require_scope(scope: Scope) -> Callable[..., Awaitable[None]]:
+    """A dependency for routes that only keys with that scope may use."""
+
+    async def check(principal: CurrentPrincipal) -> None:
+        check_scope(principal, scope)
+
+    return check
 
 
 def _unauthorized(detail: str) -> VendorError:

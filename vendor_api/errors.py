@@ -1,5 +1,6 @@
 """One exception, one envelope: RFC 9457 problem+json with OpenAI's `error` member, for every error."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import orjson
@@ -43,6 +44,8 @@ class VendorError(Exception):
         param: str | None = None,
         items: Sequence[ProblemItem] = (),
         retry_after_s: float | None = None,
+        retryable: bool | None = None,
+        violated_policies: Sequence[str] = (),
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
@@ -51,6 +54,8 @@ class VendorError(Exception):
         self.param = param
         self.items = list(items)
         self.retry_after_s = retry_after_s
+        self.retryable = ERROR_KINDS[code].retryable if retryable is None else retryable
+        self.violated_policies = list(violated_policies)
         self.headers = dict(headers or {})
 
 
@@ -65,6 +70,7 @@ def render(error: VendorError, request_id: str) -> Response:
         code=error.code,
         request_id=request_id,
         errors=error.items,
+        violated_policies=error.violated_policies,
         error=ErrorBody(
             message=error.detail,
             type=_openai_type(kind.status),
@@ -72,12 +78,13 @@ def render(error: VendorError, request_id: str) -> Response:
             code=error.code,
         ),
     )
-    answer = {headers.SHOULD_RETRY: "true" if kind.retryable else "false", **error.headers}
-    if kind.retryable:
+    answer = {headers.SHOULD_RETRY: "true" if error.retryable else "false", **error.headers}
+    if error.retryable:
         seconds = 1.0 if error.retry_after_s is None else error.retry_after_s
-        answer[headers.RETRY_AFTER] = str(max(1, round(seconds)))
-        answer[headers.RETRY_AFTER_MS] = str(max(1, round(seconds * 1000)))
-    body = orjson.dumps(problem.model_dump())
+        answer[headers.RETRY_AFTER] = str(max(1, math.ceil(seconds)))
+        answer[headers.RETRY_AFTER_MS] = str(max(1, math.ceil(seconds * 1000)))
+    hidden = None if error.violated_policies else {"violated_policies"}
+    body = orjson.dumps(problem.model_dump(by_alias=True, exclude=hidden))
     return Response(body, kind.status, answer, MEDIA_TYPE)
 
 

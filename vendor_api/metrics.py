@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -82,6 +82,17 @@ class Metrics:
         )
         self.expired_holds = Counter(
             "vl2v_expired_holds", "Holds the sweeper gave back", registry=self.registry
+        )
+        self.limit_decisions = Counter(
+            "vl2v_ratelimit_decisions",
+            "What the limits of keys said: admitted or refused",
+            ["policy", "decision"],
+            registry=self.registry,
+        )
+        self.redis_degraded = Gauge(
+            "vl2v_redis_degraded",
+            "1 while Redis is configured and does not answer",
+            registry=self.registry,
         )
 
     def watch_engines(self, states: States) -> None:

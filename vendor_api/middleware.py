@@ -1,5 +1,6 @@
-"""What every request passes: an id, a byte-counted body limit, one line in the log, a last resort."""
+"""What every request passes: an id, a line in the log, a last resort, its limits, its body's bounds."""
 
+import asyncio
 import time
 from typing import Any
 from uuid import uuid4
@@ -13,13 +14,13 @@ from shared.errors import ErrorCode
 from vendor_api.errors import VendorError, render
 from vendor_api.metrics import Metrics
 
-__all__ = ["BodyLimit", "RequestRecord"]
+__all__ = ["BodyLimit", "RequestRecord", "Turnstile"]
 
 _log = structlog.get_logger("vendor")
 
 
 class RequestRecord:
-    """Outermost: names the request, counts and logs its answer, turns a crash into the 500 envelope."""
+    """Names the request, counts and logs its answer, turns a crash into the 500 envelope."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
@@ -69,12 +70,42 @@ class RequestRecord:
         )
 
 
-class BodyLimit:
-    """Answers 413 once a body has more bytes than allowed, whatever its headers promise."""
+class Turnstile:
+    """Writes what the key's limits said on the answer, and lets the request out however it ends."""
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+
+        async def send_limits(message: Message) -> None:
+            if message["type"] == "http.response.start" and "admission" in state:
+                MutableHeaders(scope=message).update(state["admission"].headers())
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_limits)
+        finally:
+            if "admission" in state:
+                state["admission"].leave()
+
+
+class BodyLimit:
+    """Bounds a body's bytes, its time, and the bytes of all bodies under way, whatever headers say."""
+
+    def __init__(
+        self, app: ASGIApp, *, max_bytes: int, max_inflight_bytes: int, timeout_s: float
+    ) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.max_inflight_bytes = max_inflight_bytes
+        self.timeout_s = timeout_s
+        self.inflight_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run one request."""
@@ -85,31 +116,82 @@ class BodyLimit:
         if refusal is not None:
             await render(refusal, scope["state"]["request_id"])(scope, receive, send)
             return
-        seen = 0
-
-        async def receive_counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self.max_bytes:
-                raise self._too_large()
-            return message
-
-        await self.app(scope, receive_counted, send)
+        body = _Body(self, receive, scope["state"])
+        try:
+            await self.app(scope, body.receive, send)
+        finally:
+            self.inflight_bytes -= body.seen
 
     def _refuse(self, given: Headers) -> VendorError | None:
         length = given.get("content-length", "")
         if length.isdecimal() and int(length) > self.max_bytes:
-            return self._too_large()
+            return self.too_large()
         if given.get("content-encoding", "identity") != "identity":
             return VendorError(ErrorCode.INVALID_REQUEST, "Send the body without content-encoding.")
         return None
 
-    def _too_large(self) -> VendorError:
+    def too_large(self) -> VendorError:
+        """The refusal of a body that is too long."""
         return VendorError(
             ErrorCode.REQUEST_TOO_LARGE,
             f"A request's body may have {self.max_bytes} bytes: send fewer items at a time.",
         )
+
+    def too_slow(self) -> VendorError:
+        """The refusal of a body that drips in; its connection is of no more use."""
+        return VendorError(
+            ErrorCode.REQUEST_TIMEOUT,
+            f"The body did not arrive within {self.timeout_s:g} s; nothing was charged. "
+            "Send it again, in smaller parts if your connection is slow.",
+            headers={"connection": "close"},
+        )
+
+    def too_many(self) -> VendorError:
+        """The refusal of a body that there is no room for now."""
+        return VendorError(
+            ErrorCode.OVERLOADED,
+            "The service is receiving too many bytes at once; nothing was charged. "
+            "Send the same request again.",
+            retry_after_s=1.0,
+            headers={"connection": "close"},
+        )
+
+
+class _Body:
+    """One request's body on its way in."""
+
+    def __init__(self, limit: BodyLimit, receive: Receive, state: dict[str, Any]) -> None:
+        self._limit = limit
+        self._receive = receive
+        self._state = state
+        self._deadline: float | None = None
+        self._complete = False
+        self.seen = 0
+        state["body_bytes"] = 0
+
+    async def receive(self) -> Message:
+        """The next message, counted."""
+        if self._complete:  # what still comes is the end of the connection
+            return await self._receive()
+        if self._deadline is None:
+            self._deadline = asyncio.get_running_loop().time() + self._limit.timeout_s
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError:
+            raise self._limit.too_slow() from None
+        self._count(len(message.get("body", b"")))
+        self._complete = not message.get("more_body", False)
+        return message
+
+    def _count(self, size: int) -> None:
+        self.seen += size
+        self._limit.inflight_bytes += size
+        self._state["body_bytes"] = self.seen
+        if self.seen > self._limit.max_bytes:
+            raise self._limit.too_large()
+        if self._limit.inflight_bytes > self._limit.max_inflight_bytes:
+            raise self._limit.too_many()
 
 
 def _route_of(scope: Scope) -> str:

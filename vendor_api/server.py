@@ -8,6 +8,7 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from vendor_api.ledger.commands import REQUEST_SECONDS
 from vendor_api.refusal import Refusal
@@ -15,8 +16,10 @@ from vendor_api.refusal import Refusal
 DRAIN_SECONDS = REQUEST_SECONDS + 15
 """A request under way is answered within its own limit; what hangs longer is a client that does not read."""
 KEEP_ALIVE_SECONDS = 75
+MAX_HEADER_BYTES = 64 * 1024
+"""Request line and headers together."""
 
-__all__ = ["bind", "run_server", "url_of"]
+__all__ = ["MAX_HEADER_BYTES", "bind", "configure", "run_server", "url_of"]
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -41,16 +44,22 @@ def url_of(listening: socket.socket) -> str:
 
 def run_server(app: FastAPI, listening: socket.socket, on_ready: Callable[[], None]) -> None:
     """Serve until SIGTERM (returns) or SIGINT (raises KeyboardInterrupt), after every answer is out."""
-    config = uvicorn.Config(
+    _Server(configure(app), app, on_ready).run(sockets=[listening])
+
+
+def configure(app: ASGIApp) -> uvicorn.Config:
+    """How every server of ours speaks HTTP."""
+    return uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        http="h11",  # the one of uvicorn's two that bounds what headers may take
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    _Server(config, app, on_ready).run(sockets=[listening])
 
 
 class _Server(uvicorn.Server):

@@ -24,3 +24,12 @@ def test_a_port_that_is_none_is_refused(monkeypatch, port):
     monkeypatch.setenv("VENDOR_PORT", port)
     with pytest.raises(ValidationError):
         VendorSettings()
+
+
+def test_a_redis_address_is_checked_and_may_be_empty(monkeypatch):
+    for given, found in (("", None), ("redis://r:6379/0", "redis://r:6379/0")):
+        monkeypatch.setenv("VENDOR_REDIS_URL", given)
+        assert VendorSettings().redis_url == found
+    monkeypatch.setenv("VENDOR_REDIS_URL", "r:6379")
+    with pytest.raises(ValidationError, match="write it like redis://"):
+        VendorSettings()

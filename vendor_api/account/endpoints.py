@@ -4,12 +4,12 @@ from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from shared.errors import ErrorCode
 from shared.headers import MAX_IDEMPOTENCY_KEY
 from shared.wire import BalanceDocument, ChargeList, UsageDocument
-from vendor_api.dependencies import CurrentPrincipal, CurrentShop
+from vendor_api.dependencies import CurrentPrincipal, CurrentShop, require_scope
 from vendor_api.errors import VendorError
 from vendor_api.ledger.commands import LedgerError
 from vendor_api.metering.refusals import translate
@@ -19,7 +19,7 @@ MAX_CHARGES = 1000
 
 T = TypeVar("T")
 
-router = APIRouter(prefix="/v1", tags=["account"])
+router = APIRouter(prefix="/v1", tags=["account"], dependencies=[Depends(require_scope("read"))])
 
 __all__ = ["router"]
 

@@ -4,13 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from shared.headers import IDEMPOTENCY_KEY
 from shared.wire import EmbeddingRequest, EmbeddingResponse
-from vendor_api.dependencies import CurrentPrincipal, CurrentShop
+from vendor_api.dependencies import (
+    CurrentAdmission,
+    CurrentPrincipal,
+    CurrentShop,
+    require_scope,
+)
 from vendor_api.embeddings.requests import parse_idempotency_key, parse_request
 from vendor_api.embeddings.service import Call
 from vendor_api.embeddings.work import ClientGone
@@ -18,7 +23,9 @@ from vendor_api.embeddings.work import ClientGone
 CLIENT_CLOSED_REQUEST = 499
 """Only ever seen in logs and metrics: nobody reads this answer."""
 
-router = APIRouter(prefix="/v1", tags=["embeddings"])
+router = APIRouter(
+    prefix="/v1", tags=["embeddings"], dependencies=[Depends(require_scope("embed"))]
+)
 
 __all__ = ["router"]
 
@@ -32,7 +39,7 @@ _BODY = {
 
 @router.post("/embeddings", response_model=EmbeddingResponse, openapi_extra=_BODY)
 async def create_embeddings(
-    request: Request, shop: CurrentShop, principal: CurrentPrincipal
+    request: Request, shop: CurrentShop, principal: CurrentPrincipal, admission: CurrentAdmission
 ) -> Response:
     """Unit-length vectors of texts and images, in the order asked, each paid for once."""
     key = parse_idempotency_key(request.headers.get(IDEMPOTENCY_KEY))
@@ -42,7 +49,7 @@ async def create_embeddings(
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     asked = parse_request(body)
     async with _watch_client(request) as gone:
-        call = Call(principal, asked, key, request.state.request_id, gone)
+        call = Call(principal, asked, key, request.state.request_id, gone, admission)
         # A task of its own: if this handler is cancelled, a charge under way still ends well.
         paying = asyncio.create_task(shop.counter.respond(call))
         shop.running.add(paying)

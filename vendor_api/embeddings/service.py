@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from shared.digests import digest_request
 from shared.errors import ErrorCode
 from shared.wire import EmbeddingRequest
+from vendor_api.auth.access import check_model
 from vendor_api.auth.service import Principal
 from vendor_api.embeddings.answer import Delivery, find_problems, write_answer
 from vendor_api.embeddings.requests import Ask, count_refused, read_items
@@ -16,6 +17,7 @@ from vendor_api.embeddings.work import Work, refuse_all
 from vendor_api.engine.base import ModelInfo, ServedModel
 from vendor_api.errors import VendorError
 from vendor_api.ledger.commands import REQUEST_SECONDS
+from vendor_api.limits.limiter import Admission
 from vendor_api.metering.quote import Asked, Quote, quote_items
 from vendor_api.metering.service import Meter, NothingDelivered, Order, Settlement
 from vendor_api.metrics import Metrics
@@ -35,6 +37,8 @@ class Call:
     request_id: str
     gone: asyncio.Event
     """Set when the client has closed the connection."""
+    admission: Admission
+    """What the limits of the key say."""
 
 
 class Counter:
@@ -60,9 +64,11 @@ class Counter:
         deadline = self._clock() + REQUEST_SECONDS
         request = call.request
         model = self._catalogue.find(request.model)
+        check_model(call.principal, model.info.id)
         prices = await self._catalogue.prices(model.info.id)
         _check_options(request, model.info)
         asks = await asyncio.get_running_loop().run_in_executor(self._pool, read_items, request)
+        await call.admission.weigh(len(asks))
         quote = quote_items([_as_asked(ask) for ask in asks], prices)
         if not quote.lines:
             raise refuse_all([ask.problem for ask in asks])
