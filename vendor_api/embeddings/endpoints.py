@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from shared.headers import IDEMPOTENCY_KEY
 from shared.wire import EmbeddingRequest, EmbeddingResponse
+from vendor_api import failpoints
 from vendor_api.dependencies import CurrentPrincipal, CurrentShop
 from vendor_api.embeddings.requests import parse_idempotency_key, parse_request
 from vendor_api.embeddings.service import Call
@@ -51,7 +53,22 @@ async def create_embeddings(
             delivery = await asyncio.shield(paying)
         except ClientGone:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-    return Response(delivery.body, headers=delivery.headers, media_type="application/json")
+    return _Answer(delivery.body, headers=delivery.headers, media_type="application/json")
+
+
+class _Answer(Response):
+    """Sent at once, unless a failpoint wants to be passed half-way through."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not failpoints.is_armed("mid_body"):
+            await super().__call__(scope, receive, send)
+            return
+        body, middle = bytes(self.body), len(self.body) // 2
+        start = {"type": "http.response.start", "status": self.status_code}
+        await send({**start, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": body[:middle], "more_body": True})
+        await failpoints.pause("mid_body")
+        await send({"type": "http.response.body", "body": body[middle:]})
 
 
 @asynccontextmanager

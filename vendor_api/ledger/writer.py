@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
+from vendor_api import failpoints
 from vendor_api.db import Database, read_clock
 from vendor_api.ledger import balance
 from vendor_api.ledger.commands import LedgerUnavailable
@@ -115,7 +116,9 @@ class Writer:
 def _apply(connection: Connection, jobs: Sequence[_Job]) -> list[Any]:
     now = read_clock(connection)
     balance.lock(connection, [job.account_id for job in jobs if job.account_id])
-    return [_attempt(connection, now, job) for job in jobs]
+    outcomes = [_attempt(connection, now, job) for job in jobs]
+    failpoints.reach_commit(outcomes)
+    return outcomes
 
 
 def _attempt(connection: Connection, now: int, job: _Job) -> Any:
