@@ -40,6 +40,26 @@ class Rules:
     """A connection is closed once so many bytes have come back from the server."""
     cut_on: bytes = b""
     """The connection is reset towards the client as soon as this was handed to the server, once."""
+    cut_after: bytes = b""
+    """`cut_on` counts only on a connection where this was sent before it."""
+
+
+@dataclass
+class _Watch:
+    """Looks for `cut_on` in what one connection sends, from behind `cut_after`."""
+
+    rules: Rules
+    tail: bytes = b""
+    warned: bool = False
+
+    def sees(self, data: bytes) -> bool:
+        """Whether the connection is to be cut after this."""
+        sent, self.tail = self.tail + data, data[-64:]
+        first, last = self.rules.cut_after, self.rules.cut_on
+        if first and not self.warned:
+            _, found, sent = sent.partition(first)
+            self.warned, self.tail = bool(found), sent[-64:] if found else self.tail
+        return bool(last) and last in sent and (self.warned or not first)
 
 
 @dataclass
@@ -106,7 +126,7 @@ class FaultProxy:
         return await asyncio.open_connection(*self.upstream)
 
     async def _pump(self, source: Pipe, target: Pipe, direction: Direction) -> None:
-        passed, tail = 0, b""
+        passed, watch = 0, _Watch(self.rules)
         with suppress(OSError):
             while data := await source[0].read(65536):
                 await self._wait()
@@ -120,10 +140,9 @@ class FaultProxy:
                     source[1].close()
                     target[1].close()
                     return
-                if direction == "up" and self.rules.cut_on and self.rules.cut_on in tail + data:
+                if direction == "up" and watch.sees(data):
                     self._cut(source[1], target[1])
                     return
-                tail = data[-64:]
         with suppress(OSError):
             target[1].write_eof()
 

@@ -192,3 +192,14 @@ def test_clients_can_be_closed_in_order(proxy: FaultProxy, client: socket.socket
     assert client.recv(1) == b"a"
     proxy.close_clients()
     assert client.recv(1) == b""
+
+
+def test_a_pattern_may_count_only_after_another(proxy: FaultProxy, client: socket.socket) -> None:
+    proxy.rules.cut_after, proxy.rules.cut_on = b"INSERT", b"COMMIT"
+    client.sendall(b"SELECT COMMIT")
+    assert read(client, 13) == b"SELECT COMMIT"
+    client.sendall(b"INSERT")
+    assert read(client, 6) == b"INSERT"
+    client.sendall(b"COMMIT")
+    with pytest.raises(ConnectionResetError):
+        client.recv(100)
