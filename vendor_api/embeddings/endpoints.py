@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from shared.errors import ErrorCode
 from shared.headers import IDEMPOTENCY_KEY
 from shared.wire import EmbeddingRequest, EmbeddingResponse
 from vendor_api import failpoints
@@ -16,6 +17,7 @@ from vendor_api.dependencies import CurrentPrincipal, CurrentShop
 from vendor_api.embeddings.requests import parse_idempotency_key, parse_request
 from vendor_api.embeddings.service import Call
 from vendor_api.embeddings.work import ClientGone
+from vendor_api.openapi import refer_to, responses
 
 CLIENT_CLOSED_REQUEST = 499
 """Only ever seen in logs and metrics: nobody reads this answer."""
@@ -27,12 +29,31 @@ __all__ = ["router"]
 _BODY = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": EmbeddingRequest.model_json_schema()}},
+        "content": {"application/json": {"schema": refer_to(EmbeddingRequest)}},
     }
 }
 
 
-@router.post("/embeddings", response_model=EmbeddingResponse, openapi_extra=_BODY)
+_ERRORS = responses(
+    ErrorCode.INVALID_IMAGE,
+    ErrorCode.INVALID_TEXT,
+    ErrorCode.INSUFFICIENT_CREDIT,
+    ErrorCode.SPEND_CAP_REACHED,
+    ErrorCode.ACCOUNT_FROZEN,
+    ErrorCode.MODEL_NOT_FOUND,
+    ErrorCode.REQUEST_IN_FLIGHT,
+    ErrorCode.REVISION_CHANGED,
+    ErrorCode.NO_VALID_ITEM,
+    ErrorCode.ITEMS_REFUSED,
+    ErrorCode.IDEMPOTENCY_KEY_REUSED,
+    ErrorCode.REPLAY_LIMIT,
+    ErrorCode.OVERLOADED,
+)
+
+
+@router.post(
+    "/embeddings", response_model=EmbeddingResponse, openapi_extra=_BODY, responses=_ERRORS
+)
 async def create_embeddings(
     request: Request, shop: CurrentShop, principal: CurrentPrincipal
 ) -> Response:
