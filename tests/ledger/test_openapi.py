@@ -92,11 +92,6 @@ def _only_known(values: dict[str, Any]) -> dict[str, Any]:
     return {name: values[name] for name in names if values.get(name) is not None}
 
 
-@pytest.fixture
-def vendor_database_url(sqlite_url: str) -> str:
-    return sqlite_url
-
-
 def issue_operator_key(shop: Any, pepper: bytes) -> str:
     """A key for the operator's routes."""
     operators = importlib.import_module("vendor_api.auth.operators")
@@ -172,3 +167,25 @@ def test_every_route_says_what_it_answers_without_a_key(published: Published) ->
     for path, _, operation in ROUTES:
         if operation.get("security"):
             assert {"400", "401", "403", "429", "503"} <= operation["responses"].keys(), path
+
+
+NUL_CASES = [
+    pytest.param(path, method, parameter, id=f"{method} {path} {parameter['name']}")
+    for path, method, operation in ROUTES
+    for parameter in operation.get("parameters", [])
+    if parameter["in"] in ("query", "path") and "string" in str(parameter["schema"])
+]
+
+
+@pytest.mark.parametrize(("path", "method", "parameter"), NUL_CASES)
+def test_a_nul_character_in_an_address_is_nobodys_crash(
+    published: Published, path: str, method: str, parameter: Any
+) -> None:
+    values = {"path_parameters": {}, "query": {}}
+    for other in published.app.openapi()["paths"][path][method].get("parameters", []):
+        if other["in"] == "path":
+            values["path_parameters"][other["name"]] = "x"
+    place = "path_parameters" if parameter["in"] == "path" else "query"
+    values[place][parameter["name"]] = "a\0b"
+    case = published.schema[path][method.upper()].Case(**values)
+    assert published.send(case).status_code < 500
