@@ -78,15 +78,15 @@ class FaultProxy:
 
     def reset(self) -> None:
         """Reset every open connection, on both sides."""
-        self._call(lambda: [reset(writer) for pair in self.open for writer in pair])
+        self._each(reset)
 
     def half_close(self) -> None:
         """Tell every server that its client will send nothing more, and go on reading."""
-        self._call(lambda: [upstream.write_eof() for _, upstream in self.open])
+        self._each(lambda _, upstream: upstream.write_eof())
 
     def close_clients(self) -> None:
         """End every connection towards the client in an orderly way."""
-        self._call(lambda: [client.close() for client, _ in self.open])
+        self._each(lambda client, _: client.close())
 
     async def serve(self, started: threading.Event, stop: asyncio.Event) -> None:
         """Accept connections until `stop`."""
@@ -166,24 +166,27 @@ class FaultProxy:
             if self.rules.drip_bytes:
                 await asyncio.sleep(self.rules.drip_s)
 
-    def _call(self, work: Callable[[], object]) -> None:
+    def _each(self, harm: Callable[[asyncio.StreamWriter, asyncio.StreamWriter], object]) -> None:
         done = threading.Event()
-        self.loop.call_soon_threadsafe(lambda: (suppressed(work), done.set()))
+
+        def harm_all() -> None:
+            for pair in list(self.open):
+                # A connection that is gone already needs no harm done.
+                with suppress(OSError, RuntimeError):
+                    harm(*pair)
+            done.set()
+
+        self.loop.call_soon_threadsafe(harm_all)
         assert done.wait(5)
 
 
-def suppressed(work: Callable[[], object]) -> None:
-    """A connection that is gone already needs no harm done."""
-    with suppress(OSError, RuntimeError):
-        work()
-
-
-def reset(writer: asyncio.StreamWriter) -> None:
+def reset(*writers: asyncio.StreamWriter) -> None:
     """Close with a RST; what was not sent is lost."""
-    connection = writer.get_extra_info("socket")
-    if connection is not None and connection.family != socket.AF_UNIX and connection.fileno() >= 0:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    writer.transport.abort()
+    for writer in writers:
+        peer = writer.get_extra_info("socket")
+        if peer is not None and peer.family != socket.AF_UNIX and peer.fileno() >= 0:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        writer.transport.abort()
 
 
 @contextmanager

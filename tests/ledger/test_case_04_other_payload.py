@@ -40,7 +40,7 @@ def test_case_04_the_same_content_written_otherwise_is_replayed(house: House) ->
     }
     bodies = [
         json.dumps(document, indent=3).encode(),
-        json.dumps(document, ensure_ascii=True, separators=(",", ":")).replace("dog", "\\u0064og"),
+        json.dumps(document, separators=(",", ":")).replace("dog", "\\u0064og").encode(),
     ]
     with server.client() as http:
         for body in bodies:

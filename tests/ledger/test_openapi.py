@@ -50,13 +50,13 @@ CASES = [
     # What takes no input cannot be given a wrong one.
     if mode == "positive" or operation.keys() & {"parameters", "requestBody"}
 ]
-DEFAULTS = {
-    "deadline": None,
-    "derandomize": True,
-    "database": None,
-    "max_examples": EXAMPLES,
-    "suppress_health_check": list(HealthCheck),
-}
+BOUNDED = settings(
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=EXAMPLES,
+    suppress_health_check=list(HealthCheck),
+)
 
 
 @dataclass
@@ -82,9 +82,13 @@ class Published:
             return await http.request(
                 str(prepared.method),
                 str(prepared.url),
-                content=prepared.body,
-                headers=dict(prepared.headers),
+                content=_as_bytes(prepared.body),
+                headers={n.encode(): _as_bytes(v) for n, v in prepared.headers.items()},
             )
+
+
+def _as_bytes(given: Any) -> bytes:
+    return given.encode() if isinstance(given, str) else given or b""
 
 
 def _only_known(values: dict[str, Any]) -> dict[str, Any]:
@@ -135,7 +139,7 @@ def test_no_route_crashes_or_answers_what_is_not_documented(
     operation = published.schema[path][method.upper()]
     kind = schemathesis.GenerationMode(mode)
 
-    @settings(**DEFAULTS)
+    @BOUNDED
     @given(case=operation.as_strategy(generation_mode=kind))
     def ask(case: Any) -> None:
         if mode == "positive" and isinstance(case.body, dict) and "input" in case.body:
@@ -181,7 +185,7 @@ NUL_CASES = [
 def test_a_nul_character_in_an_address_is_nobodys_crash(
     published: Published, path: str, method: str, parameter: Any
 ) -> None:
-    values = {"path_parameters": {}, "query": {}}
+    values: dict[str, dict[str, str]] = {"path_parameters": {}, "query": {}}
     for other in published.app.openapi()["paths"][path][method].get("parameters", []):
         if other["in"] == "path":
             values["path_parameters"][other["name"]] = "x"

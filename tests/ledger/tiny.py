@@ -44,7 +44,7 @@ INFO = ModelInfo(
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class TinyModel:
     """Vectors from each item's bytes; waits while `home/gate` exists, notes each batch in `home/calls`."""
 

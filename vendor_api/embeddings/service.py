@@ -147,7 +147,7 @@ def _as_asked(ask: Ask) -> Asked | None:
 
 
 def _name_options(request: EmbeddingRequest) -> str:
-    names = [request.encoding_format, request.embed_dtype]
+    names: list[str] = [request.encoding_format, request.embed_dtype]
     names += ["atomic"] if request.atomic else []
     names += ["partial_ok"] if request.partial_ok else []
     return " ".join(names)
