@@ -21,6 +21,9 @@ from tests.ledger.server import Options, serve
 from tests.soak.customer import Customer, shop
 
 
+PROCESSES = Path("/proc")
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as probe:
@@ -59,12 +62,11 @@ class Postgres:
 
     def kill(self) -> None:
         """kill -9 of the postmaster; its children end by themselves."""
-        postmaster = Path(f"/proc/{self.server.get_pid()}")
-        children = (postmaster / "task" / postmaster.name / "children").read_text().split()
+        postmaster = PROCESSES / str(self.server.get_pid())
+        family = [process for process in PROCESSES.iterdir() if _is_of(process, postmaster.name)]
         os.kill(int(postmaster.name), signal.SIGKILL)
         deadline = time.monotonic() + 10
-        family = [postmaster, *(Path(f"/proc/{child}") for child in children)]
-        while any(map(_is_alive, family)) and time.monotonic() < deadline:
+        while any(map(_is_alive, [postmaster, *family])) and time.monotonic() < deadline:
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -86,10 +88,19 @@ class Postgres:
 
 
 def _is_alive(process: Path) -> bool:
+    return _stat(process)[0] not in ("", "Z")
+
+
+def _is_of(process: Path, parent: str) -> bool:
+    return process.name.isdecimal() and _stat(process)[1] == parent
+
+
+def _stat(process: Path) -> list[str]:
+    """State and parent; empty when the process is gone."""
     try:
-        return (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return (process / "stat").read_text().rpartition(")")[2].split()[:2]
     except OSError:
-        return False
+        return ["", ""]
 
 
 @dataclass
