@@ -20,7 +20,6 @@ import psycopg
 from tests.ledger.server import Options, serve
 from tests.soak.customer import Customer, shop
 
-
 PROCESSES = Path("/proc")
 
 
@@ -68,6 +67,8 @@ class Postgres:
         deadline = time.monotonic() + 10
         while any(map(_is_alive, [postmaster, *family])) and time.monotonic() < deadline:
             time.sleep(0.02)
+        # A zombie that nobody has reaped yet would pass for a server that runs.
+        (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
     def stop(self) -> None:
         """For good."""
