@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
@@ -104,16 +104,17 @@ async def pause(name: str) -> None:
         await asyncio.sleep(seconds)
 
 
-def reach_commit(outcomes: Sequence[Any]) -> None:
+def reach_commit(outcomes: list[Any]) -> list[Any]:
     """`reach` inside a transaction that is about to be committed, by what its commands answer."""
     if _armed is None:
-        return
+        return outcomes
     if any(isinstance(outcome, Hold) for outcome in outcomes):
         reach("before_reserve_commit")
     if any(isinstance(outcome, Receipt) for outcome in outcomes):
         reach("before_capture_commit")
     if any(outcome is None for outcome in outcomes):
         reach("before_release_commit")
+    return outcomes
 
 
 def _hit(name: str) -> float:

@@ -116,9 +116,7 @@ class Writer:
 def _apply(connection: Connection, jobs: Sequence[_Job]) -> list[Any]:
     now = read_clock(connection)
     balance.lock(connection, [job.account_id for job in jobs if job.account_id])
-    outcomes = [_attempt(connection, now, job) for job in jobs]
-    failpoints.reach_commit(outcomes)
-    return outcomes
+    return failpoints.reach_commit([_attempt(connection, now, job) for job in jobs])
 
 
 def _attempt(connection: Connection, now: int, job: _Job) -> Any:
