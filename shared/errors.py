@@ -14,6 +14,7 @@ class ErrorCode(StrEnum):
     INVALID_IMAGE = "invalid_image"
     INVALID_TEXT = "invalid_text"
     NO_VALID_ITEM = "no_valid_item"
+    ITEMS_REFUSED = "items_refused"
     INVALID_API_KEY = "invalid_api_key"
     INSUFFICIENT_CREDIT = "insufficient_credit"
     SPEND_CAP_REACHED = "spend_cap_reached"
@@ -48,6 +49,7 @@ ERROR_KINDS: dict[ErrorCode, ErrorKind] = {
     ErrorCode.INVALID_IMAGE: ErrorKind(400, "An image cannot be read", False),
     ErrorCode.INVALID_TEXT: ErrorKind(400, "A text cannot be used", False),
     ErrorCode.NO_VALID_ITEM: ErrorKind(422, "No item of the request is valid", False),
+    ErrorCode.ITEMS_REFUSED: ErrorKind(422, "An item of an atomic request is not valid", False),
     ErrorCode.INVALID_API_KEY: ErrorKind(401, "The API key is missing or wrong", False),
     ErrorCode.INSUFFICIENT_CREDIT: ErrorKind(402, "The account's credit is too low", False),
     ErrorCode.SPEND_CAP_REACHED: ErrorKind(402, "The key's spending cap is reached", False),

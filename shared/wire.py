@@ -50,6 +50,10 @@ class EmbeddingRequest(BaseModel):
     """Applies to base64."""
     dimensions: int | None = None
     """Accepted only when it equals the model's."""
+    atomic: bool = False
+    """All or nothing: one item that cannot be embedded refuses the request (422), for good and free."""
+    partial_ok: bool = False
+    """When the engine fails part-way, answer and charge what was computed, instead of nothing (503)."""
     user: str | None = None
     """Accepted for compatibility, ignored."""
 

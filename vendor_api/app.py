@@ -30,6 +30,7 @@ from vendor_api.metrics import Metrics
 from vendor_api.middleware import BodyLimit, RequestRecord, Turnstile
 from vendor_api.models import endpoints as models
 from vendor_api.models.service import Catalogue
+from vendor_api.openapi import describe_errors
 from vendor_api.settings import VendorSettings
 
 SWEEP_SECONDS = 5.0
@@ -74,6 +75,7 @@ def create_app(
     app.include_router(account.router)
     app.include_router(health.router)
     install_handlers(app)
+    describe_errors(app)
     app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_body_bytes,

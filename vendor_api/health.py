@@ -10,6 +10,7 @@ from shared.errors import ErrorCode
 from vendor_api.dependencies import CurrentShop, Shop
 from vendor_api.errors import VendorError
 from vendor_api.ledger.commands import LedgerError
+from vendor_api.openapi import responses
 
 PING_SECONDS = 1.0
 
@@ -24,7 +25,7 @@ async def get_health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses=responses(ErrorCode.NOT_READY))
 async def get_readiness(shop: CurrentShop) -> dict[str, str]:
     """200 when a request would be served; 503 when an engine is dead, the database gone, or stopping."""
     problem = await _find_problem(shop)
@@ -33,7 +34,11 @@ async def get_readiness(shop: CurrentShop) -> dict[str, str]:
     return {"status": "ready"}
 
 
-@router.get("/metrics")
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 async def get_metrics(shop: CurrentShop) -> Response:
     """Prometheus text; nothing in it names an account."""
     return Response(generate_latest(shop.metrics.registry), media_type=CONTENT_TYPE_LATEST)

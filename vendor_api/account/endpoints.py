@@ -16,6 +16,8 @@ from vendor_api.metering.refusals import translate
 
 DEFAULT_DAYS = 30
 MAX_CHARGES = 1000
+PRINTABLE = "^[ -~]*$"
+"""What an id or a key can be; PostgreSQL takes no NUL character even to compare with."""
 
 T = TypeVar("T")
 
@@ -51,9 +53,13 @@ async def get_usage(
 async def list_charges(
     shop: CurrentShop,
     principal: CurrentPrincipal,
-    idempotency_key: Annotated[str | None, Query(max_length=MAX_IDEMPOTENCY_KEY)] = None,
+    idempotency_key: Annotated[
+        str | None, Query(max_length=MAX_IDEMPOTENCY_KEY, pattern=PRINTABLE)
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_CHARGES)] = 100,
-    after: Annotated[str | None, Query(description="a charge's id", max_length=64)] = None,
+    after: Annotated[
+        str | None, Query(description="a charge's id", max_length=64, pattern=PRINTABLE)
+    ] = None,
 ) -> ChargeList:
     """Charges, oldest first; by its idempotency key, the one way to learn what became of a request."""
     return await _ask(

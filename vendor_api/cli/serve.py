@@ -89,6 +89,7 @@ def missing_price(model: str) -> str:
 
 
 def _serve(settings: VendorSettings) -> None:
+    from vendor_api import failpoints
     from vendor_api.app import create_app, load_engines
     from vendor_api.auth import open_pepper
     from vendor_api.auth.service import Authenticator
@@ -100,6 +101,7 @@ def _serve(settings: VendorSettings) -> None:
     from vendor_api.server import bind, run_server, url_of
 
     configure_logs(json=settings.log_json, level=settings.log_level)
+    failpoints.arm()
     models = parse_models(settings.models)
     _check_shop(settings, [model.id for model in models])
     with ExitStack() as stack:

@@ -7,9 +7,12 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter, Depends, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
+from shared.errors import ErrorCode
 from shared.headers import IDEMPOTENCY_KEY
 from shared.wire import EmbeddingRequest, EmbeddingResponse
+from vendor_api import failpoints
 from vendor_api.dependencies import (
     CurrentAdmission,
     CurrentPrincipal,
@@ -19,6 +22,7 @@ from vendor_api.dependencies import (
 from vendor_api.embeddings.requests import parse_idempotency_key, parse_request
 from vendor_api.embeddings.service import Call
 from vendor_api.embeddings.work import ClientGone
+from vendor_api.openapi import refer_to, responses
 
 CLIENT_CLOSED_REQUEST = 499
 """Only ever seen in logs and metrics: nobody reads this answer."""
@@ -32,12 +36,31 @@ __all__ = ["router"]
 _BODY = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": EmbeddingRequest.model_json_schema()}},
+        "content": {"application/json": {"schema": refer_to(EmbeddingRequest)}},
     }
 }
 
 
-@router.post("/embeddings", response_model=EmbeddingResponse, openapi_extra=_BODY)
+_ERRORS = responses(
+    ErrorCode.INVALID_IMAGE,
+    ErrorCode.INVALID_TEXT,
+    ErrorCode.INSUFFICIENT_CREDIT,
+    ErrorCode.SPEND_CAP_REACHED,
+    ErrorCode.ACCOUNT_FROZEN,
+    ErrorCode.MODEL_NOT_FOUND,
+    ErrorCode.REQUEST_IN_FLIGHT,
+    ErrorCode.REVISION_CHANGED,
+    ErrorCode.NO_VALID_ITEM,
+    ErrorCode.ITEMS_REFUSED,
+    ErrorCode.IDEMPOTENCY_KEY_REUSED,
+    ErrorCode.REPLAY_LIMIT,
+    ErrorCode.OVERLOADED,
+)
+
+
+@router.post(
+    "/embeddings", response_model=EmbeddingResponse, openapi_extra=_BODY, responses=_ERRORS
+)
 async def create_embeddings(
     request: Request, shop: CurrentShop, principal: CurrentPrincipal, admission: CurrentAdmission
 ) -> Response:
@@ -58,7 +81,22 @@ async def create_embeddings(
             delivery = await asyncio.shield(paying)
         except ClientGone:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-    return Response(delivery.body, headers=delivery.headers, media_type="application/json")
+    return _Answer(delivery.body, headers=delivery.headers, media_type="application/json")
+
+
+class _Answer(Response):
+    """Sent at once, unless a failpoint wants to be passed half-way through."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not failpoints.is_armed("mid_body"):
+            await super().__call__(scope, receive, send)
+            return
+        body, middle = bytes(self.body), len(self.body) // 2
+        start = {"type": "http.response.start", "status": self.status_code}
+        await send({**start, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": body[:middle], "more_body": True})
+        await failpoints.pause("mid_body")
+        await send({"type": "http.response.body", "body": body[middle:]})
 
 
 @asynccontextmanager

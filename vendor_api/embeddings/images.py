@@ -81,7 +81,7 @@ def open_image(data: bytes) -> Image.Image:
     try:
         image = _open(data)
         image.load()
-    except ImageRefused:
+    except (ImageRefused, MemoryError):
         raise
     except Exception as error:
         # Pillow's decoders raise many kinds on damaged files; none may pass for our own fault.

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import NoReturn
 
 from shared.digests import digest_request
 from shared.errors import ErrorCode
@@ -70,18 +71,34 @@ class Counter:
         asks = await asyncio.get_running_loop().run_in_executor(self._pool, read_items, request)
         await call.admission.weigh(len(asks))
         quote = quote_items([_as_asked(ask) for ask in asks], prices)
-        if not quote.lines:
-            raise refuse_all([ask.problem for ask in asks])
+        order = _order(call, model, asks, quote)
+        if not quote.lines or (request.atomic and order.refused):
+            await self._refuse(call, order, asks)
         _check_engine(model)
-        distinct = [ask for ask, first in zip(asks, quote.first_of, strict=True) if first]
-        work = Work(model, distinct, pool=self._pool, deadline=deadline, gone=call.gone)
+        work = Work(
+            model,
+            [ask for ask, first in zip(asks, quote.first_of, strict=True) if first],
+            pool=self._pool,
+            deadline=deadline,
+            gone=call.gone,
+            atomic=request.atomic,
+            partial_ok=request.partial_ok,
+        )
         try:
-            settlement = await self._meter.sell(_order(call, model, asks, quote), work.run)
+            settlement = await self._meter.sell(order, work.run)
         except NothingDelivered:
             # The work knows lines, the client its items.
-            raise refuse_all(find_problems(asks, quote, work)) from None
+            raise refuse_all(find_problems(asks, quote, work), atomic=request.atomic) from None
+        except VendorError as error:
+            raise _restate(error, request) from error.__cause__
         self._count(model.info.id, asks, quote, work, settlement)
         return write_answer(request, model.name, asks, quote, work, settlement)
+
+    async def _refuse(self, call: Call, order: Order, asks: list[Ask]) -> NoReturn:
+        """Refuse what the cheap checks have refused; for good, if the client has named it."""
+        if call.idempotency_key is not None:
+            await self._meter.spend_key(order)
+        raise refuse_all([ask.problem for ask in asks], atomic=call.request.atomic)
 
     def _count(
         self, model: str, asks: list[Ask], quote: Quote, work: Work, settlement: Settlement
@@ -104,6 +121,24 @@ def _check_options(request: EmbeddingRequest, info: ModelInfo) -> None:
             param="dimensions",
         )
 
+    if request.atomic and request.partial_ok:
+        raise VendorError(
+            ErrorCode.INVALID_REQUEST,
+            "`atomic` wants all or nothing and `partial_ok` takes parts: send one of them.",
+            param="partial_ok",
+        )
+
+
+def _restate(error: VendorError, request: EmbeddingRequest) -> VendorError:
+    """The ledger knows that a key is spent, not that its request was atomic."""
+    if not request.atomic or error.code != ErrorCode.NO_VALID_ITEM:
+        return error
+    return VendorError(
+        ErrorCode.ITEMS_REFUSED,
+        "An item of the atomic request with this idempotency key was refused; nothing was charged.",
+        param="input",
+    )
+
 
 def _check_engine(model: ServedModel) -> None:
     """Turn a request away before it is decoded and held when the engine could not take it anyway."""
@@ -117,11 +152,18 @@ def _as_asked(ask: Ask) -> Asked | None:
     return None if ask.problem else Asked(ask.modality, ask.digest)
 
 
+def _name_options(request: EmbeddingRequest) -> str:
+    names: list[str] = [request.encoding_format, request.embed_dtype]
+    names += ["atomic"] if request.atomic else []
+    names += ["partial_ok"] if request.partial_ok else []
+    return " ".join(names)
+
+
 def _order(call: Call, model: ServedModel, asks: list[Ask], quote: Quote) -> Order:
     fingerprint = digest_request(
         model=model.info.id,
         revision=model.info.revision,
-        options=f"{call.request.encoding_format} {call.request.embed_dtype}",
+        options=_name_options(call.request),
         items=[ask.modality.encode() + ask.digest for ask in asks],
     )
     return Order(

@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from shared.codecs import Vector
 from shared.errors import ErrorCode
 from shared.wire import ItemError, ProblemItem
+from vendor_api import failpoints
 from vendor_api.embeddings.images import ImageRefused, open_image
 from vendor_api.embeddings.requests import Ask
 from vendor_api.engine.base import (
@@ -19,6 +20,11 @@ from vendor_api.engine.base import (
 )
 from vendor_api.errors import VendorError
 from vendor_api.metering.service import NothingDelivered
+
+_NOT_CHARGED = ItemError(
+    code=ErrorCode.NOT_READY,
+    message="the item was not charged when the request was: ask for it in a new request",
+)
 
 __all__ = ["ClientGone", "Work", "refuse_all"]
 
@@ -38,24 +44,32 @@ class Work:
         pool: Executor,
         deadline: float,
         gone: asyncio.Event,
+        atomic: bool = False,
+        partial_ok: bool = False,
     ) -> None:
         self._model = model
         self._asks = asks
         self._pool = pool
         self._deadline = deadline
         self._gone = gone
+        self._atomic = atomic
+        self._partial_ok = partial_ok
+        self._failure: str | None = None
+        """Of the machine, not of an item."""
         self.vectors: list[Vector | None] = [None] * len(asks)
         self.problems: list[ItemError | None] = [None] * len(asks)
         self.truncated: list[bool] = [False] * len(asks)
         self.tokens: list[int] = [0] * len(asks)
 
-    async def run(self) -> list[bool]:
-        """Which lines have a vector now.
+    async def run(self, lines: Sequence[bool]) -> list[bool]:
+        """Which of the `lines` asked for have a vector now.
 
-        Raises NothingDelivered when no image can be decoded, ClientGone, or VendorError when the
-        engine has failed.
+        Raises NothingDelivered when no image can be decoded (or one cannot, of an atomic request),
+        ClientGone, or VendorError when the engine has failed and the client has not asked for parts.
         """
-        prepared = await self._prepare()
+        await failpoints.pause("before_decode")
+        prepared = await self._prepare(lines)
+        self._check_problems()
         ready = [line for line, item in enumerate(prepared) if item is not None]
         if not ready:
             raise refuse_all(self.problems)
@@ -64,14 +78,24 @@ class Work:
         outcomes = await self._embed([item for item in prepared if item is not None])
         for line, outcome in zip(ready, outcomes, strict=True):
             self._note(line, outcome)
+        self._check_problems()
         if not any(vector is not None for vector in self.vectors):
-            raise _unavailable(EngineUnavailable("the model failed on every item"))
+            reason = self._failure or "the model failed on every item"
+            raise _unavailable(EngineUnavailable(reason))
         return [vector is not None for vector in self.vectors]
 
-    async def _prepare(self) -> list[Item | None]:
+    def _check_problems(self) -> None:
+        """Raises what ends the whole request: the machine's failure, or one item's if it is atomic."""
+        if self._failure and not self._partial_ok:
+            raise _unavailable(EngineUnavailable(self._failure))
+        if self._atomic and any(self.problems):
+            raise refuse_all(self.problems, atomic=True)
+
+    async def _prepare(self, lines: Sequence[bool]) -> list[Item | None]:
         loop = asyncio.get_running_loop()
-        texts = [line for line, ask in enumerate(self._asks) if ask.modality == "text"]
-        images = [line for line, ask in enumerate(self._asks) if ask.modality == "image"]
+        asked = [line for line, wanted in enumerate(lines) if wanted]
+        texts = [line for line in asked if self._asks[line].modality == "text"]
+        images = [line for line in asked if self._asks[line].modality == "image"]
         preparation = self._model.preparation
         prepared: list[Item | None] = [None] * len(self._asks)
 
@@ -88,9 +112,14 @@ class Work:
             result = await loop.run_in_executor(self._pool, _decode, preparation, data)
             if isinstance(result, ItemError):
                 self.problems[line] = result
+            elif isinstance(result, ItemFailure):
+                self._note(line, result)
             else:
                 prepared[line] = result
 
+        for line, wanted in enumerate(lines):
+            if not wanted:
+                self.problems[line] = _NOT_CHARGED
         jobs = [decode(line) for line in images] + ([tokenize()] if texts else [])
         await asyncio.gather(*jobs)
         return prepared
@@ -116,34 +145,45 @@ class Work:
             leaving.cancel()
 
     def _note(self, line: int, outcome: Vector | ItemFailure) -> None:
-        if isinstance(outcome, ItemFailure):
+        if isinstance(outcome, ItemFailure) and outcome.fault == "engine":
+            self._failure = outcome.reason
+            message = f"the engine failed ({outcome.reason}): ask for this item in a new request"
+            self.problems[line] = ItemError(code=ErrorCode.NOT_READY, message=message)
+        elif isinstance(outcome, ItemFailure):
             message = f"the model failed on this item: {outcome.reason}"
             self.problems[line] = ItemError(code=ErrorCode.INTERNAL, message=message)
         else:
             self.vectors[line] = outcome
 
 
-def refuse_all(problems: Sequence[ItemError | None]) -> NothingDelivered:
-    """The 422 for a request without one usable item; `problems` by the item's index."""
+def refuse_all(problems: Sequence[ItemError | None], *, atomic: bool = False) -> NothingDelivered:
+    """The 422 for a request of which nothing is delivered; `problems` by the item's index."""
     items = [
         ProblemItem(index=index, code=problem.code, message=problem.message)
         for index, problem in enumerate(problems)
         if problem is not None
     ]
+    what = (
+        f"{len(items)} of {len(problems)} items cannot be embedded and the request is atomic"
+        if atomic
+        else "No item can be embedded"
+    )
     return NothingDelivered(
-        ErrorCode.NO_VALID_ITEM,
-        f"No item can be embedded, nothing was charged. The first: {items[0].message}.",
+        ErrorCode.ITEMS_REFUSED if atomic else ErrorCode.NO_VALID_ITEM,
+        f"{what}, nothing was charged. The first: {items[0].message}.",
         param="input",
         items=items,
     )
 
 
-def _decode(preparation: Preparation, data: bytes) -> Pixels | ItemError:
+def _decode(preparation: Preparation, data: bytes) -> Pixels | ItemError | ItemFailure:
     try:
         with open_image(data) as image:
             return preparation.preprocess(image)
     except ImageRefused as error:
         return ItemError(code=ErrorCode.INVALID_IMAGE, message=str(error))
+    except MemoryError:
+        return ItemFailure("memory ran out while an image was decoded", "engine")
     except Exception as error:  # a picture that only the resize chokes on is still its sender's
         return ItemError(code=ErrorCode.INVALID_IMAGE, message=f"the image cannot be used: {error}")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ Pixels = NDArray[np.uint8]
 Tokens = NDArray[np.int32]
 """int32[context], padded with zeros."""
 Item = Pixels | Tokens
+Fault = Literal["item", "engine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class ItemFailure:
     """Why one item has no vector; its neighbours are unaffected."""
 
     reason: str
+    fault: Fault = "item"
+    """Whether the same item could succeed later: then it was the engine's fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,11 @@ class ModelInfo:
 
 
 class Model(Protocol):
-    """Batched, synchronous encoding; called from one thread at a time."""
+    """Batched, synchronous encoding; called from one thread at a time.
+
+    Both methods raise ValueError for an item that can never be encoded; anything else that they
+    raise is taken for a failure of the machine.
+    """
 
     info: ModelInfo
 
@@ -84,8 +91,9 @@ class Engine(Protocol):
     async def embed(self, items: Sequence[Item], deadline: float) -> list[Vector | ItemFailure]:
         """One float32[d] or failure per item, in order.
 
-        `deadline` is a `time.monotonic()` instant. Raises EngineUnavailable when the engine is down,
-        overloaded, or cannot finish in time; then nothing was computed that need be paid for.
+        `deadline` is a `time.monotonic()` instant. An engine that stops half-way answers what it has,
+        and failures of its own for the rest. Raises EngineUnavailable when it is down, overloaded, or
+        cannot finish in time, and has nothing; then nothing was computed that need be paid for.
         """
         ...
 
@@ -120,6 +128,7 @@ __all__ = [
     "Engine",
     "EngineState",
     "EngineUnavailable",
+    "Fault",
     "Item",
     "ItemFailure",
     "Model",

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.codecs import Vector
+from vendor_api import failpoints
 from vendor_api.engine.base import (
     EngineState,
     EngineUnavailable,
+    Fault,
     Item,
     ItemFailure,
     Model,
@@ -101,7 +103,7 @@ class Batcher:
                 return await asyncio.shield(ticket.future)
         except TimeoutError:
             ticket.withdraw()
-            raise EngineUnavailable("the engine did not finish in time") from None
+            return ticket.give_up(EngineUnavailable("the engine did not finish in time"))
         except asyncio.CancelledError:
             with self._wakeup:
                 if not ticket.started:
@@ -210,10 +212,12 @@ class Batcher:
     def _encode(self, items: list[Item], lane: LaneName) -> list[Vector | ItemFailure]:
         encode = self._model.encode_texts if lane == "text" else self._model.encode_images
         try:
+            failpoints.reach("mid_forward")
             vectors = encode(np.stack(items))
         except Exception as error:
             if len(items) == 1:
-                return [ItemFailure(f"{type(error).__name__}: {error}")]
+                fault: Fault = "item" if isinstance(error, ValueError) else "engine"
+                return [ItemFailure(f"{type(error).__name__}: {error}", fault)]
             # One bad item must not harm its neighbours: let each stand alone.
             return [outcome for item in items for outcome in self._encode([item], lane)]
         finite = [bool(np.isfinite(vector).all()) for vector in vectors]

@@ -47,9 +47,23 @@ class Ticket:
             self._call(lambda: self.future.set_result(complete))
 
     def refuse(self, error: EngineUnavailable) -> None:
-        """Answer the caller with an error; its other items will be skipped."""
+        """Answer the caller with what there is, or an error; its other items will be skipped."""
         self.withdrawn = True
-        self._call(lambda: self.future.set_exception(error))
+        self._call(lambda: self._end(error))
+
+    def give_up(self, error: EngineUnavailable) -> list[Outcome]:
+        """The outcomes so far, the others the engine's failures. Raises `error` when there is none."""
+        outcomes = list(self.outcomes)
+        if all(outcome is None for outcome in outcomes):
+            raise error
+        failure = ItemFailure(str(error), "engine")
+        return [failure if outcome is None else outcome for outcome in outcomes]
+
+    def _end(self, error: EngineUnavailable) -> None:
+        try:
+            self.future.set_result(self.give_up(error))
+        except EngineUnavailable:
+            self.future.set_exception(error)
 
     def _call(self, answer: Callable[[], None]) -> None:
         def unless_cancelled() -> None:

@@ -20,6 +20,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from vendor_api import failpoints
 from vendor_api.db import Database, read_clock
 from vendor_api.ledger import balance
 from vendor_api.ledger.commands import LedgerError
@@ -44,10 +45,12 @@ def commit(database: Database, jobs: Sequence[Job]) -> list[Any]:
     Raises SQLAlchemyError when the database did not commit; then nothing has changed.
     """
     try:
-        return database.change(lambda connection: _execute(connection, jobs))
+        return database.change(lambda c: failpoints.reach_commit(_execute(c, jobs)))
     except _SetFailed as failure:
         _log.warning("%d ledger commands run one by one: %s", len(jobs), failure.__cause__)
-        return database.change(lambda connection: _execute(connection, jobs, one_by_one=True))
+        return database.change(
+            lambda c: failpoints.reach_commit(_execute(c, jobs, one_by_one=True))
+        )
 
 
 def _execute(connection: Connection, jobs: Sequence[Job], *, one_by_one: bool = False) -> list[Any]:

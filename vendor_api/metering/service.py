@@ -5,20 +5,39 @@ The only caller of the ledger's writes to holds.
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
+from shared.errors import ErrorCode
 from shared.wire import Modality
+from vendor_api import failpoints
 from vendor_api.errors import VendorError
-from vendor_api.ledger.commands import Hold, LedgerError, Price, Receipt, Replay, Reserve
+from vendor_api.ledger.commands import (
+    Hold,
+    LedgerError,
+    LedgerUnavailable,
+    Price,
+    Receipt,
+    Replay,
+    Reserve,
+)
 from vendor_api.ledger.ledger import Ledger
+from vendor_api.ledger.purchases import find_bought
 from vendor_api.metering.quote import Quote
 from vendor_api.metering.refusals import translate
 from vendor_api.metrics import Metrics
 
-__all__ = ["Meter", "NothingDelivered", "Order", "Settlement"]
+LEDGER_SECONDS = 10.0
+"""A database that is silent for longer is answered for with 503; what it commits late is found again."""
+
+Work = Callable[[Sequence[bool]], Awaitable[Sequence[bool]]]
+"""From the lines to do to the lines that were done."""
+
+__all__ = ["LEDGER_SECONDS", "Meter", "NothingDelivered", "Order", "Settlement", "Work"]
 
 _log = structlog.get_logger("vendor")
 
@@ -63,25 +82,24 @@ class Meter:
 
     async def prices(self, model: str) -> dict[Modality, Price]:
         """Both prices of a model, or nothing when it is not for sale."""
-        try:
-            async with self._metrics.ledger_operation("prices"):
-                prices = await self._ledger.prices(model)
-        except LedgerError as error:
-            raise translate(error) from error
+        async with self._ask("prices"):
+            prices = await self._ledger.prices(model)
         return prices if {"image", "text"} <= prices.keys() else {}
 
-    async def sell(self, order: Order, work: Callable[[], Awaitable[Sequence[bool]]]) -> Settlement:
+    async def sell(self, order: Order, work: Work) -> Settlement:
         """Hold the price, do the work, charge for the lines it delivered: in this order, or not at all.
 
-        `work` answers which lines were delivered. Whatever it raises, the hold is given back; a
-        NothingDelivered also spends the key. When this returns, the charge is committed.
+        `work` is told which lines to do, and answers which were delivered. Whatever it raises, the
+        hold is given back; a NothingDelivered also spends the key. When this returns, the charge is
+        committed. A replay does the lines that were paid for, and no other.
         """
         claim = await self._reserve(order)
         if isinstance(claim, Replay):
-            await work()
+            await work(await self._find_bought(order))
             return _replayed(claim, len(order.quote.lines))
         try:
-            delivered = await work()
+            await failpoints.pause("after_reserve")
+            delivered = await work([True] * len(order.quote.lines))
         except NothingDelivered:
             await self._release(claim, final=True)
             raise
@@ -89,6 +107,7 @@ class Meter:
             await asyncio.shield(self._release(claim, final=False))
             raise
         receipt = await self._capture(claim, delivered, order)
+        await failpoints.pause("after_capture")
         return Settlement(
             charge_id=receipt.charge_id,
             cost_nanousd=receipt.cost_nanousd,
@@ -96,6 +115,31 @@ class Meter:
             available_nanousd=receipt.available_nanousd,
             replayed=False,
         )
+
+    async def spend_key(self, order: Order) -> None:
+        """Close the idempotency key of a request that nothing will be charged for, whatever is sent again.
+
+        Raises VendorError when the key belongs to other content or the account may not buy.
+        """
+        nothing = Quote((), ())
+        try:
+            claim = await self._reserve(replace(order, quote=nothing))
+        except VendorError as error:
+            if error.code == ErrorCode.NO_VALID_ITEM:
+                return
+            raise
+        if isinstance(claim, Hold):
+            await self._release(claim, final=True)
+
+    async def _find_bought(self, order: Order) -> Sequence[bool]:
+        query = partial(
+            find_bought,
+            account_id=order.account_id,
+            revision=order.revision,
+            lines=order.quote.lines,
+        )
+        async with self._ask("bought"):
+            return await self._ledger.read(query)
 
     async def _reserve(self, order: Order) -> Hold | Replay:
         command = Reserve(
@@ -108,27 +152,33 @@ class Meter:
             revision=order.revision,
             lines=order.quote.lines,
         )
-        try:
-            async with self._metrics.ledger_operation("reserve"):
-                return await self._ledger.reserve(command)
-        except LedgerError as error:
-            raise translate(error) from error
+        async with self._ask("reserve"):
+            return await self._ledger.reserve(command)
 
     async def _capture(self, hold: Hold, delivered: Sequence[bool], order: Order) -> Receipt:
         failed, repeated = _count_others(order, delivered)
-        try:
-            async with self._metrics.ledger_operation("capture"):
-                return await self._ledger.capture(hold, delivered, failed=failed, repeated=repeated)
-        except LedgerError as error:
-            raise translate(error) from error
+        async with self._ask("capture"):
+            return await self._ledger.capture(hold, delivered, failed=failed, repeated=repeated)
 
     async def _release(self, hold: Hold, *, final: bool) -> None:
         try:
-            async with self._metrics.ledger_operation("release"):
+            async with self._ask("release"):
                 await self._ledger.release(hold, final=final)
-        except LedgerError as error:
+        except VendorError as error:
             # The sweeper returns the money when the hold has run out.
-            _log.warning("hold_not_released", charge_id=hold.charge_id, error=repr(error))
+            _log.warning("hold_not_released", charge_id=hold.charge_id, error=repr(error.__cause__))
+        await failpoints.pause("after_release")
+
+    @asynccontextmanager
+    async def _ask(self, operation: str) -> AsyncIterator[None]:
+        """One operation of the ledger, measured. Raises VendorError, also when no answer comes."""
+        try:
+            async with self._metrics.ledger_operation(operation), asyncio.timeout(LEDGER_SECONDS):
+                yield
+        except LedgerError as error:
+            raise translate(error) from error
+        except TimeoutError as error:
+            raise translate(LedgerUnavailable("the database is silent")) from error
 
 
 def _replayed(claim: Replay, lines: int) -> Settlement:

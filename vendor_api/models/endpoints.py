@@ -2,8 +2,10 @@
 
 from fastapi import APIRouter
 
+from shared.errors import ErrorCode
 from shared.wire import ModelDocument, ModelList
 from vendor_api.dependencies import CurrentPrincipal, CurrentShop
+from vendor_api.openapi import responses
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -16,7 +18,9 @@ async def list_models(shop: CurrentShop, _: CurrentPrincipal) -> ModelList:
     return await shop.catalogue.describe_all()
 
 
-@router.get("/{name:path}")
+@router.get(
+    "/{name:path}", responses=responses(ErrorCode.MODEL_NOT_FOUND, ErrorCode.REVISION_CHANGED)
+)
 async def get_model(name: str, shop: CurrentShop, _: CurrentPrincipal) -> ModelDocument:
     """One model by `id`, or by `id@revision` to be refused when the revision has changed."""
     return await shop.catalogue.describe(name)

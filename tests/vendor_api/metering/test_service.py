@@ -42,7 +42,7 @@ async def balances(ledger: Ledger, shop: Any) -> tuple[str, str]:
 async def test_money_is_held_while_the_work_is_done_and_charged_after(
     meter: Meter, ledger: Ledger, shop: Any
 ) -> None:
-    async def work() -> list[bool]:
+    async def work(lines: Any) -> list[bool]:
         assert await balances(ledger, shop) == ("0.000200000", "0.000000000")
         return [True, False]
 
@@ -56,7 +56,7 @@ async def test_money_is_held_while_the_work_is_done_and_charged_after(
 async def test_whatever_the_work_raises_gives_the_money_back(
     meter: Meter, ledger: Ledger, shop: Any
 ) -> None:
-    async def fail() -> list[bool]:
+    async def fail(lines: Any) -> list[bool]:
         raise RuntimeError("the engine is gone")
 
     with pytest.raises(RuntimeError):
@@ -65,7 +65,7 @@ async def test_whatever_the_work_raises_gives_the_money_back(
     assert (await meter.sell(order(shop, "a"), deliver)).cost_nanousd == 100_000
 
 
-async def deliver() -> list[bool]:
+async def deliver(lines: Any) -> list[bool]:
     return [True]
 
 
@@ -74,7 +74,7 @@ async def test_a_cancelled_sale_gives_the_money_back(
 ) -> None:
     working = asyncio.Event()
 
-    async def wait() -> list[bool]:
+    async def wait(lines: Any) -> list[bool]:
         working.set()
         await asyncio.Event().wait()
         return [True]
@@ -88,7 +88,7 @@ async def test_a_cancelled_sale_gives_the_money_back(
 
 
 async def test_nothing_delivered_spends_the_key(meter: Meter, ledger: Ledger, shop: Any) -> None:
-    async def refuse() -> list[bool]:
+    async def refuse(lines: Any) -> list[bool]:
         raise NothingDelivered(ErrorCode.NO_VALID_ITEM, "Nothing can be read.")
 
     with pytest.raises(NothingDelivered):
@@ -113,7 +113,7 @@ async def test_a_replay_does_the_work_again_for_nothing(
 async def test_a_hold_that_was_lost_is_never_charged(
     meter: Meter, ledger: Ledger, shop: Any
 ) -> None:
-    async def dawdle() -> list[bool]:
+    async def dawdle(lines: Any) -> list[bool]:
         await ledger.expire_orphans()
         return [True]
 
@@ -124,7 +124,7 @@ async def test_a_hold_that_was_lost_is_never_charged(
 
 
 async def test_a_release_that_fails_hides_no_error(meter: Meter, ledger: Ledger, shop: Any) -> None:
-    async def lose_and_fail() -> list[bool]:
+    async def lose_and_fail(lines: Any) -> list[bool]:
         await ledger.expire_orphans()
         raise RuntimeError("the engine is gone")
 
@@ -135,7 +135,7 @@ async def test_a_release_that_fails_hides_no_error(meter: Meter, ledger: Ledger,
 async def test_usage_counts_failed_and_repeated_items(
     meter: Meter, ledger: Ledger, shop: Any
 ) -> None:
-    async def half() -> list[bool]:
+    async def half(lines: Any) -> list[bool]:
         return [True, False]
 
     await meter.sell(order(shop, "a", "a", "b", "b", "b", refused={"image": 4}), half)
