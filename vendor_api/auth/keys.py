@@ -1,4 +1,6 @@
-"""The text of an API key: `vl2v_live_<12 id>_<43 secret><6 checksum>`, all base62.
+"""The text of a key: `vl2v_live_<12 id>_<43 secret><6 checksum>`, all base62.
+
+A customer's key begins `vl2v_live_`, an operator's `vl2v_admin_`; neither is taken for the other.
 
 The checksum turns typing errors away before any look-up, and lets scanners of leaked secrets be
 sure of what they found. Of the secret only an HMAC is kept.
@@ -11,18 +13,24 @@ import secrets
 import string
 import zlib
 from dataclasses import dataclass, field
+from typing import Literal
 
-PREFIX = "vl2v_live_"
+KeyKind = Literal["live", "admin"]
+"""Whose key it is: a customer's, or an operator's."""
+
 ID_LENGTH = 12
 SECRET_LENGTH = 43
 """43 base62 characters hold more than 256 bits."""
 CHECKSUM_LENGTH = 6
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
-_KEY = re.compile(r"vl2v_live_([0-9A-Za-z]{12})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})", re.ASCII)
+_KEY = re.compile(
+    r"vl2v_(live|admin)_([0-9A-Za-z]{12})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})", re.ASCII
+)
+_ID_PREFIXES: dict[KeyKind, str] = {"live": "key_", "admin": "opk_"}
 _IN_TEXT = re.compile(r"(vl2v_(?:live|test|admin)_[0-9A-Za-z]{12})_[0-9A-Za-z]+", re.ASCII)
 
-__all__ = ["IssuedKey", "KeyParts", "hash_secret", "make_key", "parse_key", "redact"]
+__all__ = ["IssuedKey", "KeyKind", "KeyParts", "hash_secret", "make_key", "parse_key", "redact"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,7 @@ class KeyParts:
     """A well-formed key, taken apart."""
 
     key_id: str
-    """`key_` and the public part: what databases, logs and statements show."""
+    """`key_` or, for an operator, `opk_` and the public part: what databases and logs show."""
     secret: str = field(repr=False)
 
 
@@ -42,22 +50,22 @@ class IssuedKey:
     text: str = field(repr=False)
 
 
-def make_key() -> IssuedKey:
+def make_key(kind: KeyKind = "live") -> IssuedKey:
     """A key of fresh randomness."""
     public, secret = _random(ID_LENGTH), _random(SECRET_LENGTH)
-    body = f"{PREFIX}{public}_{secret}"
-    return IssuedKey(f"key_{public}", body + _checksum(body))
+    body = f"vl2v_{kind}_{public}_{secret}"
+    return IssuedKey(_ID_PREFIXES[kind] + public, body + _checksum(body))
 
 
-def parse_key(text: str) -> KeyParts | None:
-    """The parts of a key; None when it is malformed or its checksum is wrong."""
+def parse_key(text: str, kind: KeyKind = "live") -> KeyParts | None:
+    """The parts of a key; None when it is malformed, mistyped, or of the other kind."""
     match = _KEY.fullmatch(text)
-    if match is None:
+    if match is None or match[1] != kind:
         return None
-    public, secret, checksum = match.groups()
+    _, public, secret, checksum = match.groups()
     if _checksum(text[:-CHECKSUM_LENGTH]) != checksum:
         return None
-    return KeyParts(f"key_{public}", secret)
+    return KeyParts(_ID_PREFIXES[kind] + public, secret)
 
 
 def hash_secret(pepper: bytes, secret: str) -> bytes:

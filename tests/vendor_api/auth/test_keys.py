@@ -54,3 +54,21 @@ class TestSecrecy:
     def test_the_hash_depends_on_the_pepper(self):
         assert hash_secret(b"one", "secret") != hash_secret(b"two", "secret")
         assert len(hash_secret(b"one", "secret")) == 32
+
+
+class TestTwoKinds:
+    def test_an_operators_key_is_no_customers_key_and_the_other_way_round(self):
+        customer, operator = make_key(), make_key("admin")
+        assert operator.text.startswith("vl2v_admin_")
+        assert operator.key_id == f"opk_{operator.text[11:23]}"
+        assert parse_key(operator.text) is None
+        assert parse_key(customer.text, "admin") is None
+        assert parse_key(operator.text, "admin") is not None
+
+    def test_one_cannot_be_made_of_the_other_by_changing_its_prefix(self):
+        assert parse_key(make_key("admin").text.replace("admin", "live", 1)) is None
+        assert parse_key(make_key().text.replace("live", "admin", 1), "admin") is None
+
+    def test_an_operators_key_is_redacted_too(self):
+        key = make_key("admin")
+        assert redact(f"Basic {key.text}") == f"Basic {key.text[:23]}_…"
