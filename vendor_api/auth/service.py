@@ -72,6 +72,11 @@ class Authenticator:
             self._remember(name, principal)
         return principal
 
+    @property
+    def pepper(self) -> bytes:
+        """What keys are hashed with, for whoever issues or checks other ones."""
+        return self._pepper
+
     async def revoke(self, key_id: str) -> bool:
         """End a key at once in this process; False when there was nothing to end."""
 
@@ -79,10 +84,14 @@ class Authenticator:
             return self._database.change(lambda c: revoke_key(c, read_clock(c), key_id))
 
         revoked = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        self.forget(key_id)
+        return revoked
+
+    def forget(self, key_id: str) -> None:
+        """Look the key up again when it is next used: it was changed."""
         self._revocations += 1  # a look-up under way may have read the key before this
         for name in [n for n, (_, known) in self._cache.items() if known.key_id == key_id]:
             del self._cache[name]
-        return revoked
 
     async def close(self) -> None:
         """Give the connections back."""

@@ -29,7 +29,8 @@ LIMITS = KeyLimits(60, 1000, 2**20, 4)
 
 
 @pytest.fixture
-def connection(shop):
+def connection(shop, api_key):
+    """One writing transaction; the shop's key is there before it begins."""
     with shop.database.write() as opened:
         yield opened
 
