@@ -26,8 +26,8 @@ from vendor_api.auth.repository import issue_key
 from vendor_api.db import Database, open_database, read_clock
 from vendor_api.ledger import Ledger
 from vendor_api.ledger.accounts import Account, create_account
-from vendor_api.ledger.commands import Line, Price, Reserve
-from vendor_api.ledger.journal import add_credit
+from vendor_api.ledger.commands import Credit, Line, Price, Reserve
+from vendor_api.ledger.credits import add_credit
 from vendor_api.ledger.prices import set_prices
 
 MODEL = "icon-clip"
@@ -162,7 +162,7 @@ class Shop:
         with self.database.write() as connection:
             now = read_clock(connection)
             opened = create_account(connection, now, name)
-            add_credit(connection, now, opened.id, parse_usd(usd), f"opening of {name}")
+            add_credit(connection, now, Credit(opened.id, parse_usd(usd), f"opening of {name}"))
         return opened
 
     def set_prices(self, **usd: str) -> None:
@@ -196,7 +196,7 @@ def open_shop(database: Database) -> Shop:
     with database.write() as connection:
         now = read_clock(connection)
         account = create_account(connection, now, "ada")
-        add_credit(connection, now, account.id, parse_usd("1.00"), "opening")
+        add_credit(connection, now, Credit(account.id, parse_usd("1.00"), "opening"))
         units: dict[Modality, int] = {"image": parse_usd("0.0001"), "text": parse_usd("0.00001")}
         prices = set_prices(connection, now, MODEL, units)
     return Shop(database, account, prices)

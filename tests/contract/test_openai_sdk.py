@@ -14,7 +14,8 @@ from shared.money import parse_usd
 from vendor_api.auth.repository import issue_key
 from vendor_api.db import open_database, read_clock
 from vendor_api.ledger.accounts import create_account
-from vendor_api.ledger.journal import add_credit
+from vendor_api.ledger.commands import Credit
+from vendor_api.ledger.credits import add_credit
 from vendor_api.ledger.prices import set_prices
 
 MODEL = "icon-clip"
@@ -46,7 +47,7 @@ def contract(
         now = read_clock(connection)
         set_prices(connection, now, MODEL, {"image": 100_000, "text": 10_000})
         ada, poor = (create_account(connection, now, name) for name in ("ada", "poor"))
-        add_credit(connection, now, ada.id, parse_usd("1.00"), "opening")
+        add_credit(connection, now, Credit(ada.id, parse_usd("1.00"), "opening"))
         keys = [issue_key(connection, now, pepper, a.id, name="k").text for a in (ada, poor)]
     database.close()
     with serve_vendor(url, folder / "pepper") as serving:

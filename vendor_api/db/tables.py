@@ -61,6 +61,7 @@ account_balance = Table(
     Column("held_nanousd", INT64, nullable=False),
     Column("credit_limit_nanousd", INT64, nullable=False),
     Column("drawn_nanousd", INT64, nullable=False, server_default=text("0")),
+    Column("drawn_at", INT64, nullable=False, server_default=text("0")),
     Column("next_expiry_at", INT64),
     CheckConstraint("held_nanousd >= 0", name="held"),
     CheckConstraint("debited_nanousd >= 0", name="debited"),

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, Row, update
 from shared.wire import Modality
 from vendor_api.db.clock import DAY, HOUR
 from vendor_api.db.tables import charge, purchase, usage_rollup
-from vendor_api.ledger import balance, journal
+from vendor_api.db.upsert import insert
+from vendor_api.ledger import balance, caps, credits, journal
 from vendor_api.ledger.commands import REBUY_FREE_DAYS, Hold, HoldLost, Line, Receipt
-from vendor_api.ledger.reservation import insert
 
 Counts = int | Mapping[Modality, int]
 """Items by modality; a bare number means images unless the request holds only texts."""
@@ -44,7 +44,6 @@ def capture(
         for line, done in zip(hold.lines, delivered, strict=True)
     )
     cost = sum(costs)
-    _settle(connection, hold, given, bought, cost)
     available = balance.debit(
         connection, hold.account_id, held_nanousd=fenced.reserved_nanousd, cost_nanousd=cost
     )
@@ -55,6 +54,10 @@ def capture(
     journal.record(
         connection, now, kind="capture", ref=hold.charge_id, account_id=hold.account_id, legs=books
     )
+    available -= credits.expire_due(
+        connection, now, hold.account_id, spent_nanousd=cost, held_at=fenced.held_at
+    )
+    _settle(connection, fenced, given, bought, cost)
     _roll_up(connection, now, fenced, _tally(hold, delivered, costs, bought, failed, repeated))
     return Receipt(hold.charge_id, cost, costs, available)
 
@@ -101,7 +104,7 @@ def _buy(
 
 def _settle(
     connection: Connection,
-    hold: Hold,
+    fenced: Row[Any],
     given: Sequence[Line],
     bought: set[tuple[Modality, bytes]],
     cost: int,
@@ -112,8 +115,11 @@ def _settle(
         paid = sum((modality, line.digest) in bought for line in of_kind)
         counts[f"{modality}s"] = len(of_kind)
         counts[f"{modality}s_free"] = len(of_kind) - paid
-    statement = update(charge).where(charge.c.id == hold.charge_id)
-    connection.execute(statement.values(cost_nanousd=cost, **counts))
+    windows = caps.use(
+        connection, fenced.key_id, caps.parse(fenced.caps), {"items": len(given), "spend": cost}
+    )
+    statement = update(charge).where(charge.c.id == fenced.id)
+    connection.execute(statement.values(cost_nanousd=cost, caps=caps.encode(windows), **counts))
 
 
 def _tally(

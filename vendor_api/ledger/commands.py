@@ -31,6 +31,8 @@ class Price:
     model: str
     modality: Modality
     unit_nanousd: int
+    valid_from: int = 0
+    """Microseconds since 1970 in UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,16 @@ class OverRefund(LedgerError):
         self.left_nanousd = left_nanousd
 
 
+class CreditLimitInUse(LedgerError):
+    """The account has spent or holds more than the wanted credit limit would cover."""
+
+    def __init__(self, wanted_nanousd: int, least_nanousd: int) -> None:
+        super().__init__(wanted_nanousd, least_nanousd)
+        self.wanted_nanousd = wanted_nanousd
+        self.least_nanousd = least_nanousd
+        """The lowest limit that the account could have now."""
+
+
 class LedgerUnavailable(LedgerError):
     """The database did not answer; the same request may be sent again."""
 
@@ -224,6 +236,7 @@ __all__ = [
     "CapWindow",
     "Credit",
     "CreditKind",
+    "CreditLimitInUse",
     "Hold",
     "HoldLost",
     "InsufficientCredit",

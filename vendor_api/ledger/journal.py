@@ -4,13 +4,28 @@ from sqlalchemy import Connection, insert, select
 
 from vendor_api.db.tables import ledger_entry, ledger_txn
 from vendor_api.ledger import balance
-from vendor_api.ledger.commands import LedgerError, ReferenceReused
+from vendor_api.ledger.commands import Booking, LedgerError, ReferenceReused
 from vendor_api.ledger.ids import new_id
 
 CASH = "cash"
 """The house's book that credits come out of."""
+PROMO_EXPENSE = "promo_expense"
+"""What was given away."""
+BREAKAGE = "breakage"
+"""What customers let expire."""
+ADJUSTMENTS = "adjustments"
+"""What operators corrected by hand."""
 
-__all__ = ["CASH", "add_credit", "customer_book", "record", "revenue_book"]
+__all__ = [
+    "ADJUSTMENTS",
+    "BREAKAGE",
+    "CASH",
+    "PROMO_EXPENSE",
+    "customer_book",
+    "find_booking",
+    "record",
+    "revenue_book",
+]
 
 
 def customer_book(account_id: str) -> str:
@@ -24,7 +39,15 @@ def revenue_book(model: str) -> str:
 
 
 def record(
-    connection: Connection, now: int, *, kind: str, ref: str, account_id: str, legs: dict[str, int]
+    connection: Connection,
+    now: int,
+    *,
+    kind: str,
+    ref: str,
+    account_id: str,
+    legs: dict[str, int],
+    charge_id: str | None = None,
+    reason: str | None = None,
 ) -> str:
     """Write one transaction with its entries, book → signed amount; returns its id.
 
@@ -35,7 +58,7 @@ def record(
         raise LedgerError(f"the entries of {kind} {ref} do not sum to zero")
     txn_id = new_id("txn")
     header = {"id": txn_id, "kind": kind, "ref": ref, "account_id": account_id, "created_at": now}
-    connection.execute(insert(ledger_txn).values(**header))
+    connection.execute(insert(ledger_txn).values(**header, charge_id=charge_id, reason=reason))
     rows = [
         {"txn_id": txn_id, "line": line, "book": book, "amount_nanousd": amount}
         for line, (book, amount) in enumerate(legs.items())
@@ -44,34 +67,31 @@ def record(
     return txn_id
 
 
-def add_credit(
-    connection: Connection, now: int, account_id: str, amount_nanousd: int, external_ref: str
-) -> bool:
-    """Pay money in, once for each reference; False when this very credit was there already.
+def find_booking(
+    connection: Connection,
+    kind: str,
+    ref: str,
+    *,
+    account_id: str,
+    amount_nanousd: int | None,
+    charge_id: str | None = None,
+) -> Booking | None:
+    """What was booked under this kind and reference before; None when nothing was.
 
-    Raises UnknownAccount, and ReferenceReused when the reference belongs to a different credit.
+    Raises ReferenceReused when that was of another account, charge or amount (None: any amount).
     """
-    if amount_nanousd <= 0:
-        raise ValueError("a credit is more than zero")
-    balance.lock(connection, [account_id])
-    balance.read_available(connection, account_id)
-    known = _find_credit(connection, external_ref)
-    if known == (account_id, amount_nanousd):
-        return False
-    if known is not None:
-        raise ReferenceReused(external_ref)
-    balance.credit(connection, account_id, amount_nanousd)
-    legs = {customer_book(account_id): amount_nanousd, CASH: -amount_nanousd}
-    record(connection, now, kind="credit", ref=external_ref, account_id=account_id, legs=legs)
-    return True
-
-
-def _find_credit(connection: Connection, external_ref: str) -> tuple[str, int] | None:
     query = (
-        select(ledger_txn.c.account_id, ledger_entry.c.amount_nanousd)
+        select(ledger_txn, ledger_entry.c.amount_nanousd)
         .join(ledger_entry, ledger_entry.c.txn_id == ledger_txn.c.id)
-        .where(ledger_txn.c.kind == "credit", ledger_txn.c.ref == external_ref)
-        .where(ledger_entry.c.book != CASH)
+        .where(ledger_txn.c.kind == kind, ledger_txn.c.ref == ref)
+        .where(ledger_entry.c.book == "customer:" + ledger_txn.c.account_id)
     )
     row = connection.execute(query).one_or_none()
-    return None if row is None else (row.account_id, row.amount_nanousd)
+    if row is None:
+        return None
+    wanted = row.amount_nanousd if amount_nanousd is None else amount_nanousd
+    known = (row.account_id, row.charge_id, row.amount_nanousd)
+    if known != (account_id, charge_id, wanted):
+        raise ReferenceReused(ref)
+    available = balance.read_available(connection, account_id)
+    return Booking(row.id, account_id, row.amount_nanousd, False, available)

@@ -13,10 +13,18 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared.wire import BalanceDocument, ChargeList, Modality, UsageDocument
 from vendor_api.db import Database, as_microseconds, open_database, read_clock
-from vendor_api.ledger import balance, journal, reservation, statements
+from vendor_api.ledger import balance, credits, reservation, statements
 from vendor_api.ledger.audit import Audit, audit
 from vendor_api.ledger.capture import Counts, capture
-from vendor_api.ledger.commands import Hold, LedgerUnavailable, Price, Receipt, Replay, Reserve
+from vendor_api.ledger.commands import (
+    Credit,
+    Hold,
+    LedgerUnavailable,
+    Price,
+    Receipt,
+    Replay,
+    Reserve,
+)
 from vendor_api.ledger.prices import current_prices
 from vendor_api.ledger.writer import Work, Writer
 
@@ -96,7 +104,7 @@ class Ledger:
         await _await(self._release(hold, final=final))
 
     async def sweep(self) -> int:
-        """Expire the holds that are past their time; returns how many."""
+        """Expire the holds and the credit that are past their time; returns how many holds."""
         return await self._run(partial(self._expire, everything=False))
 
     async def expire_orphans(self) -> int:
@@ -113,8 +121,10 @@ class Ledger:
         Raises UnknownAccount and ReferenceReused.
         """
 
+        command = Credit(account_id, amount_nanousd, external_ref)
+
         def work(connection: Connection, now: int) -> bool:
-            return journal.add_credit(connection, now, account_id, amount_nanousd, external_ref)
+            return credits.add_credit(connection, now, command).new
 
         return await _await(self._writer.submit(account_id, work))
 
@@ -182,11 +192,13 @@ class Ledger:
     def _expire(self, *, everything: bool) -> int:
         with self._database.read() as connection:
             now = None if everything else read_clock(connection)
-            accounts = reservation.accounts_to_sweep(connection, now)
+            accounts = set(reservation.accounts_to_sweep(connection, now))
+            if now is not None:
+                accounts.update(credits.accounts_due(connection, now))
         expire = partial(reservation.expire, everything=everything)
         futures = [
             self._writer.submit(account_id, partial(expire, account_id=account_id))
-            for account_id in accounts
+            for account_id in sorted(accounts)
         ]
         return sum(future.result() for future in futures)
 

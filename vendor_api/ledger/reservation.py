@@ -4,16 +4,17 @@ held → captured | released | released_final | expired; released and expired ke
 under a higher epoch, which fences the worker that was late.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.money import MAX_NANOUSD
 from shared.wire import Modality
 from vendor_api.db.clock import DAY, SECOND
 from vendor_api.db.tables import account, charge
-from vendor_api.ledger import balance
+from vendor_api.db.upsert import insert
+from vendor_api.ledger import balance, caps, credits
 from vendor_api.ledger.commands import (
     REPLAYS_PER_DAY,
     AccountFrozen,
@@ -28,6 +29,7 @@ from vendor_api.ledger.commands import (
     Reserve,
     UnknownAccount,
 )
+from vendor_api.ledger.holds import HELD, held_by
 from vendor_api.ledger.ids import new_id
 
 __all__ = ["accounts_to_sweep", "expire", "insert", "release", "reserve", "validate"]
@@ -42,20 +44,30 @@ def validate(command: Reserve) -> None:
 
 
 def reserve(connection: Connection, now: int, command: Reserve) -> Hold | Replay:
-    """Hold the full price of every line, or recognise the request. Raises a LedgerError."""
+    """Hold the full price of every line, or recognise the request. Raises a LedgerError.
+
+    What it has written when it raises is for the caller to roll back.
+    """
     _require_active(connection, command.account_id)
     amount = sum(line.price.unit_nanousd for line in command.lines)
     if amount > MAX_NANOUSD:
         raise InsufficientCredit(amount, balance.read_available(connection, command.account_id))
-    charge_id, epoch = _claim(connection, now, command, amount), 1
+    windows = caps.plan(
+        connection, now, command.key_id, {"items": len(command.lines), "spend": amount}
+    )
+    held = _held(now, command, amount, windows)
+    charge_id, epoch = _claim(connection, now, command, held), 1
     if charge_id is None:
         known = _find(connection, command)
         if known.fingerprint != command.fingerprint:
             raise KeyReused(command.idempotency_key)
         if known.state == "captured":
             return _replay(connection, now, known)
-        charge_id, epoch = _reenter(connection, now, command, amount, known)
+        charge_id, epoch = _reenter(connection, now, held, known)
+    # The new hold protects nothing that is due, and the one it replaces no more.
+    credits.expire_due(connection, now, command.account_id)
     available = balance.hold(connection, command.account_id, amount)
+    caps.hold(connection, now, command.key_id, windows)
     return Hold(charge_id, command.account_id, epoch, amount, available, command.lines)
 
 
@@ -67,41 +79,45 @@ def release(connection: Connection, hold: Hold, *, final: bool) -> None:
         .where(charge.c.id == hold.charge_id, charge.c.state == "held")
         .where(charge.c.epoch == hold.epoch)
         .values(state=state)
-        .returning(charge.c.reserved_nanousd)
+        .returning(charge.c.key_id, charge.c.reserved_nanousd, charge.c.caps)
     )
-    reserved = connection.execute(statement).scalar_one_or_none()
-    if reserved is None:
+    row = connection.execute(statement).one_or_none()
+    if row is None:
         raise HoldLost(hold.charge_id)
-    balance.unhold(connection, hold.account_id, reserved)
+    _unhold(connection, hold.account_id, [row])
 
 
 def accounts_to_sweep(connection: Connection, now: int | None) -> list[str]:
     """Accounts with a hold that is past its time at `now`, or with any hold when `now` is None."""
-    query = select(charge.c.account_id).distinct().where(charge.c.state == "held")
+    query = select(charge.c.account_id).distinct().where(HELD)
     if now is not None:
         query = query.where(charge.c.expires_at <= now)
     return list(connection.execute(query.order_by(charge.c.account_id)).scalars())
 
 
 def expire(connection: Connection, now: int, *, account_id: str, everything: bool = False) -> int:
-    """Expire one account's overdue holds, or all, and give their money back; returns how many."""
+    """Expire one account's overdue holds, or all, and give their money back; returns how many.
+
+    Credit that is due and that nothing holds any more expires with them.
+    """
     statement = (
         update(charge)
-        .where(charge.c.account_id == account_id, charge.c.state == "held")
+        .where(held_by(account_id))
         .values(state="expired")
-        .returning(charge.c.reserved_nanousd)
+        .returning(charge.c.key_id, charge.c.reserved_nanousd, charge.c.caps)
     )
     if not everything:
         statement = statement.where(charge.c.expires_at <= now)
-    expired = connection.execute(statement).scalars().all()
-    balance.unhold(connection, account_id, sum(expired))
+    expired = connection.execute(statement).all()
+    _unhold(connection, account_id, expired)
+    credits.expire_due(connection, now, account_id)
     return len(expired)
 
 
-def insert(connection: Connection, table: Any) -> Any:
-    """The engine's own INSERT, which knows ON CONFLICT; the two take the same arguments."""
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    return dialect.insert(table)
+def _unhold(connection: Connection, account_id: str, charges: Sequence[Row[Any]]) -> None:
+    balance.unhold(connection, account_id, sum(each.reserved_nanousd for each in charges))
+    for each in sorted(charges, key=lambda each: str(each.key_id)):
+        caps.give_back(connection, each.key_id, caps.parse(each.caps))
 
 
 def _require_active(connection: Connection, account_id: str) -> None:
@@ -113,7 +129,9 @@ def _require_active(connection: Connection, account_id: str) -> None:
         raise AccountFrozen(account_id)
 
 
-def _claim(connection: Connection, now: int, command: Reserve, amount: int) -> str | None:
+def _claim(
+    connection: Connection, now: int, command: Reserve, held: Mapping[str, Any]
+) -> str | None:
     statement = (
         insert(connection, charge)
         .values(
@@ -123,7 +141,7 @@ def _claim(connection: Connection, now: int, command: Reserve, amount: int) -> s
             fingerprint=command.fingerprint,
             epoch=1,
             created_at=now,
-            **_held(now, command, amount),
+            **held,
         )
         .on_conflict_do_nothing(index_elements=["account_id", "idempotency_key"])
         .returning(charge.c.id)
@@ -132,7 +150,9 @@ def _claim(connection: Connection, now: int, command: Reserve, amount: int) -> s
     return claimed
 
 
-def _held(now: int, command: Reserve, amount: int) -> dict[str, Any]:
+def _held(
+    now: int, command: Reserve, amount: int, windows: Sequence[caps.CapHold]
+) -> dict[str, Any]:
     prices = {line.modality: line.price.id for line in command.lines}
     return {
         "state": "held",
@@ -145,6 +165,8 @@ def _held(now: int, command: Reserve, amount: int) -> dict[str, Any]:
         "images": _count(command, "image"),
         "texts": _count(command, "text"),
         "reserved_nanousd": amount,
+        "caps": caps.encode(windows),
+        "held_at": now,
         "expires_at": now + command.hold_seconds * SECOND,
     }
 
@@ -162,7 +184,7 @@ def _find(connection: Connection, command: Reserve) -> Row[Any]:
 
 
 def _reenter(
-    connection: Connection, now: int, command: Reserve, amount: int, known: Row[Any]
+    connection: Connection, now: int, held: Mapping[str, Any], known: Row[Any]
 ) -> tuple[str, int]:
     if known.state == "released_final":
         raise NothingValid(known.id)
@@ -170,9 +192,9 @@ def _reenter(
         if known.expires_at > now:
             raise RequestInFlight(known.id)
         # Overdue, and the sweeper has not come by: its money goes back before it is held anew.
-        balance.unhold(connection, command.account_id, known.reserved_nanousd)
+        _unhold(connection, known.account_id, [known])
     statement = update(charge).where(charge.c.id == known.id, charge.c.epoch == known.epoch)
-    connection.execute(statement.values(epoch=known.epoch + 1, **_held(now, command, amount)))
+    connection.execute(statement.values(epoch=known.epoch + 1, **held))
     return known.id, known.epoch + 1
 
 

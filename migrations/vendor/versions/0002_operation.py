@@ -117,6 +117,7 @@ COLUMNS = {
     "account_balance": (
         "drawn_nanousd {int64} NOT NULL DEFAULT 0 CONSTRAINT ck_account_balance_drawn "
         "CHECK (drawn_nanousd BETWEEN 0 AND debited_nanousd)",
+        "drawn_at {int64} NOT NULL DEFAULT 0",
         "next_expiry_at {int64}",
     ),
     "api_key": (
