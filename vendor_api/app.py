@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import structlog
 from fastapi import FastAPI
 
-from vendor_api import account, health
+from vendor_api import account, admin, health
 from vendor_api.auth import open_pepper
 from vendor_api.auth.service import Authenticator
 from vendor_api.dependencies import Shop
@@ -66,6 +66,7 @@ def create_app(
     app.include_router(embeddings.router)
     app.include_router(models.router)
     app.include_router(account.router)
+    app.include_router(admin.router)
     app.include_router(health.router)
     install_handlers(app)
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)

@@ -1,15 +1,16 @@
 """Operators' routes for accounts and their money."""
 
 from collections.abc import Callable
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from sqlalchemy import Connection
 
 from shared.money import format_usd
 from vendor_api.admin import actions
 from vendor_api.admin.books import find_charge, list_accounts, read_account
 from vendor_api.admin.documents import AccountDetail, AccountDocument, BookingDocument, Listing
-from vendor_api.admin.fields import AccountId, After, ChargeId, Page
+from vendor_api.admin.fields import AccountId, ChargeId
 from vendor_api.admin.gate import CurrentOperator
 from vendor_api.admin.holdings import describe_account
 from vendor_api.admin.orders import (
@@ -21,6 +22,7 @@ from vendor_api.admin.orders import (
     StatusOrder,
 )
 from vendor_api.admin.refusals import change, read
+from vendor_api.admin.selections import Page
 from vendor_api.db import read_clock
 from vendor_api.dependencies import CurrentShop, Shop
 from vendor_api.ledger.commands import AccountStatus, Adjust, Booking, Credit, Refund
@@ -32,10 +34,10 @@ __all__ = ["router"]
 
 @router.get("/accounts")
 async def get_accounts(
-    shop: CurrentShop, operator: CurrentOperator, limit: Page = 100, after: After = None
+    shop: CurrentShop, page: Annotated[Page, Query()]
 ) -> Listing[AccountDocument]:
     """Accounts with their balances, oldest first."""
-    return await read(shop, lambda c: list_accounts(c, after=after, limit=limit))
+    return await read(shop, lambda c: list_accounts(c, after=page.after, limit=page.limit))
 
 
 @router.post("/accounts", status_code=201)
@@ -54,9 +56,7 @@ async def post_account(
 
 
 @router.get("/accounts/{account_id}")
-async def get_account(
-    shop: CurrentShop, operator: CurrentOperator, account_id: AccountId
-) -> AccountDetail:
+async def get_account(shop: CurrentShop, account_id: AccountId) -> AccountDetail:
     """An account with its balance, grants, keys and caps."""
     return await read(shop, lambda c: describe_account(c, read_clock(c), account_id))
 

@@ -100,7 +100,7 @@ def read_account(connection: Connection, account_id: str) -> AccountDocument:
 
 def list_charges(
     connection: Connection,
-    wanted: ChargeFilter = ChargeFilter(),  # noqa: B008
+    wanted: ChargeFilter = ChargeFilter(),
     *,
     after: str | None = None,
     limit: int = 100,

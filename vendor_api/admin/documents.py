@@ -194,6 +194,7 @@ class ViolationDocument(Document):
     rule: str
     subject: str
     detail: str
+    account_id: str | None
 
 
 class IntegrityDocument(Document):
@@ -202,10 +203,4 @@ class IntegrityDocument(Document):
     object: Literal["integrity"] = "integrity"
     ok: bool
     violations: list[ViolationDocument]
-    accounts: int
-    charges: int
-    captured: int
-    credited_usd: str
-    debited_usd: str
-    held_usd: str
     checked_at: str

@@ -1,20 +1,17 @@
 """The kinds of values that operators send: amounts as strings, ids, references, instants."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import Path, Query
+from fastapi import Path
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from shared.headers import MAX_IDEMPOTENCY_KEY
 from shared.money import MAX_NANOUSD, parse_usd
 from shared.wire import MAX_ITEMS
-from vendor_api.db import MAX_CREDITED_NANOUSD, as_microseconds
+from vendor_api.db import MAX_CREDITED_NANOUSD
 from vendor_api.instants import parse_duration, parse_instant
 
-MAX_PAGE = 1000
 MAX_PRICE_NANOUSD = MAX_NANOUSD // MAX_ITEMS
 MAX_COUNT = 2**53 - 1
 """Every JSON parser reads integers up to here exactly."""
@@ -22,28 +19,20 @@ MAX_COUNT = 2**53 - 1
 __all__ = [
     "MAX_PRICE_NANOUSD",
     "AccountId",
-    "AccountQuery",
-    "After",
     "ChargeId",
     "CostUsd",
     "Count",
     "CreditUsd",
     "Duration",
-    "IdempotencyQuery",
     "Instant",
     "KeyId",
     "Label",
     "LimitUsd",
     "ModelId",
     "Name",
-    "Page",
     "PriceUsd",
     "Reason",
-    "RequestQuery",
-    "Since",
     "SignedUsd",
-    "Until",
-    "bound",
 ]
 
 
@@ -94,7 +83,9 @@ def _check_printable(text: str) -> str:
 
 _UNSIGNED = r"^[0-9]{1,10}(\.[0-9]{1,9})?$"
 _READ_CREDIT = _amount(
-    _within(1, MAX_CREDITED_NANOUSD, "a credit is more than zero and less than 4.6 billion dollars"),
+    _within(
+        1, MAX_CREDITED_NANOUSD, "a credit is more than zero and less than 4.6 billion dollars"
+    ),
     _UNSIGNED,
 )
 _READ_LIMIT = _amount(
@@ -141,22 +132,3 @@ Reason = Annotated[
 AccountId = Annotated[str, Path(pattern=r"^acct_[0-9A-Za-z]{1,40}$")]
 ChargeId = Annotated[str, Path(pattern=r"^chg_[0-9A-Za-z]{1,40}$")]
 KeyId = Annotated[str, Path(pattern=r"^key_[0-9A-Za-z]{1,40}$")]
-
-Page = Annotated[int, Query(ge=1, le=MAX_PAGE, alias="limit")]
-After = Annotated[
-    str | None, Query(pattern=r"^[\x21-\x7e]{1,400}$", description="the last id of the page before")
-]
-AccountQuery = Annotated[str | None, Query(pattern=r"^acct_[0-9A-Za-z]{1,40}$")]
-RequestQuery = Annotated[str | None, Query(pattern=r"^[\x21-\x7e]{1,64}$")]
-IdempotencyQuery = Annotated[
-    str | None, Query(pattern=rf"^[\x21-\x7e]{{1,{MAX_IDEMPOTENCY_KEY}}}$")
-]
-Since = Annotated[datetime | None, Query(description="ISO 8601, included")]
-Until = Annotated[datetime | None, Query(description="ISO 8601, not included")]
-
-
-def bound(given: datetime | None) -> int | None:
-    """Microseconds of a query's instant; one without a time zone is UTC."""
-    if given is None:
-        return None
-    return as_microseconds(given if given.tzinfo else given.replace(tzinfo=UTC))

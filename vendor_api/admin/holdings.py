@@ -34,9 +34,7 @@ def describe_account(connection: Connection, now: int, account_id: str) -> Accou
     )
 
 
-def describe_keys(
-    connection: Connection, now: int, keys: Sequence[StoredKey]
-) -> list[KeyDocument]:
+def describe_keys(connection: Connection, now: int, keys: Sequence[StoredKey]) -> list[KeyDocument]:
     """The keys without their secrets, with the state of their caps."""
     return [_describe(connection, now, key) for key in keys]
 

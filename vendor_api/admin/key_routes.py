@@ -23,9 +23,7 @@ __all__ = ["router"]
 
 
 @router.get("/accounts/{account_id}/keys")
-async def get_keys(
-    shop: CurrentShop, operator: CurrentOperator, account_id: AccountId
-) -> Listing[KeyDocument]:
+async def get_keys(shop: CurrentShop, account_id: AccountId) -> Listing[KeyDocument]:
     """The account's keys without their secrets, ended ones too."""
 
     def query(connection: Connection) -> list[KeyDocument]:

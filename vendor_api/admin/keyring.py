@@ -97,9 +97,7 @@ def end_key(connection: Connection, now: int, actor: str, key_id: str) -> bool:
     get_key(connection, key_id)
     revoked = revoke_key(connection, now, key_id)
     if revoked:
-        record_action(
-            connection, now, actor=actor, action="key.revoke", subject=key_id, detail={}
-        )
+        record_action(connection, now, actor=actor, action="key.revoke", subject=key_id, detail={})
     return revoked
 
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.wire import Modality
 from vendor_api.admin.fields import (
     CostUsd,
     Count,
@@ -113,3 +114,9 @@ class PriceOrder(Order):
     image_usd: PriceUsd | None = None
     text_usd: PriceUsd | None = None
     valid_from: Instant | None = None
+
+    @property
+    def units(self) -> dict[Modality, int]:
+        """Nano-dollars by modality, those that were named."""
+        asked: dict[Modality, int | None] = {"image": self.image_usd, "text": self.text_usd}
+        return {modality: unit for modality, unit in asked.items() if unit is not None}

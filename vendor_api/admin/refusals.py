@@ -14,6 +14,7 @@ from vendor_api.dependencies import Shop
 from vendor_api.errors import VendorError
 from vendor_api.ledger.accounts import AccountExists
 from vendor_api.ledger.commands import (
+    CreditLimitInUse,
     InsufficientCredit,
     LedgerError,
     OverRefund,
@@ -26,7 +27,7 @@ from vendor_api.metering.refusals import translate
 
 T = TypeVar("T")
 
-__all__ = ["change", "read"]
+__all__ = ["change", "read", "survey", "translate_refusal"]
 
 
 async def read(shop: Shop, query: Callable[[Connection], T]) -> T:
@@ -34,7 +35,15 @@ async def read(shop: Shop, query: Callable[[Connection], T]) -> T:
     try:
         return await shop.ledger.read(query)
     except LedgerError as error:
-        raise _translate(error) from error
+        raise translate_refusal(error) from error
+
+
+async def survey(shop: Shop, query: Callable[[Connection], T]) -> T:
+    """Like `read`, over one state of the database, however long it takes. Raises VendorError."""
+    try:
+        return await shop.ledger.survey(query)
+    except LedgerError as error:
+        raise translate_refusal(error) from error
 
 
 async def change(shop: Shop, account_id: str, work: Work[T]) -> T:
@@ -46,7 +55,9 @@ async def change(shop: Shop, account_id: str, work: Work[T]) -> T:
             # Another account's transaction may have taken the reference meanwhile: look again.
             return await shop.ledger.change(account_id, work)
     except LedgerError as error:
-        raise _translate(error) from error
+        raise translate_refusal(error) from error
+    except ValueError as error:
+        raise VendorError(ErrorCode.INVALID_REQUEST, f"{str(error).capitalize()}.") from error
     except (IntegrityError, DataError) as error:
         raise VendorError(
             ErrorCode.CONFLICT,
@@ -54,27 +65,38 @@ async def change(shop: Shop, account_id: str, work: Work[T]) -> T:
         ) from error
 
 
-def _translate(error: LedgerError) -> VendorError:
+_SENTENCES: dict[type[LedgerError], tuple[ErrorCode, str, str | None]] = {
+    UnknownAccount: (ErrorCode.NOT_FOUND, "There is no such account.", None),
+    UnknownCharge: (ErrorCode.NOT_FOUND, "There is no such charge.", None),
+    UnknownKey: (ErrorCode.NOT_FOUND, "There is no such key.", None),
+    AccountExists: (ErrorCode.CONFLICT, "An account of this name exists already.", "name"),
+    ReferenceReused: (
+        ErrorCode.REFERENCE_REUSED,
+        "The reference belongs to another movement of money: use one of its own.",
+        "external_ref",
+    ),
+}
+
+
+def translate_refusal(error: LedgerError) -> VendorError:
+    """The ledger's refusal as the answer that an operator gets."""
+    known = _SENTENCES.get(type(error))
+    if known is not None:
+        code, sentence, param = known
+        return VendorError(code, sentence, param=param)
     match error:
-        case UnknownAccount():
-            return VendorError(ErrorCode.NOT_FOUND, "There is no such account.")
-        case UnknownCharge():
-            return VendorError(ErrorCode.NOT_FOUND, "There is no such charge.")
-        case UnknownKey():
-            return VendorError(ErrorCode.NOT_FOUND, "There is no such key.")
-        case AccountExists():
-            return VendorError(ErrorCode.CONFLICT, "An account of this name exists.", param="name")
-        case Conflict():
-            return VendorError(ErrorCode.CONFLICT, f"{error}.")
-        case ReferenceReused():
-            sentence = "The reference belongs to another movement of money: use one of its own."
-            return VendorError(ErrorCode.REFERENCE_REUSED, sentence, param="external_ref")
         case OverRefund():
             left = show_usd(error.left_nanousd)
             sentence = f"The charge has {left} left to refund; nothing was refunded."
             return VendorError(ErrorCode.OVER_REFUND, sentence, param="amount_usd")
+        case CreditLimitInUse():
+            least = show_usd(error.least_nanousd)
+            sentence = f"The account has spent or holds more: its limit can be {least} at least."
         case InsufficientCredit():
             available = show_usd(error.available_nanousd)
             sentence = f"The account has {available} available: that is less than this takes away."
-            return VendorError(ErrorCode.CONFLICT, sentence)
-    return translate(error)
+        case Conflict():
+            sentence = f"{error}."
+        case _:
+            return translate(error)
+    return VendorError(ErrorCode.CONFLICT, sentence)

@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -15,11 +16,28 @@ from vendor_api.db import format_instant
 from vendor_api.db.clock import DAY, HOUR
 from vendor_api.db.tables import usage_rollup
 
-__all__ = ["BadCursor", "list_days", "list_usage"]
+__all__ = ["BadCursor", "Day", "list_days", "list_usage"]
 
 
 class BadCursor(ValueError):
     """`after` is not what a page before ended with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One day of UTC."""
+
+    at: int
+    """Its first instant, microseconds."""
+    items: int = 0
+    items_free: int = 0
+    items_failed: int = 0
+    cost_nanousd: int = 0
+
+    def add(self, other: "Day") -> "Day":
+        """Both together, from this one's instant on."""
+        sums = {name: getattr(self, name) + getattr(other, name) for name in _MEASURES}
+        return Day(self.at, **sums)
 
 
 _USAGE_ORDER = [
@@ -54,15 +72,16 @@ def list_usage(
     )
 
 
-def list_days(connection: Connection, since: int) -> list[Row[Any]]:
-    """(day, items, items_free, items_failed, cost_nanousd) of every account together, latest first."""
+def list_days(connection: Connection, since: int) -> list[Day]:
+    """The days with use of all accounts together, from the instant `since` on, latest first."""
     day = (usage_rollup.c.hour - usage_rollup.c.hour % DAY).label("day")
-    sums = [
-        func.sum(usage_rollup.c[name]).label(name)
-        for name in ("items", "items_free", "items_failed", "cost_nanousd")
-    ]
+    sums = [func.sum(usage_rollup.c[name]) for name in _MEASURES]
     query = select(day, *sums).where(usage_rollup.c.hour >= since)
-    return list(connection.execute(query.group_by(day).order_by(day.desc())).all())
+    rows = connection.execute(query.group_by(day).order_by(day.desc()))
+    return [Day(*(int(value) for value in row)) for row in rows]
+
+
+_MEASURES = ("items", "items_free", "items_failed", "cost_nanousd")
 
 
 def _read_cursor(after: str) -> Sequence[Any]:
@@ -70,10 +89,10 @@ def _read_cursor(after: str) -> Sequence[Any]:
         place = orjson.loads(base64.urlsafe_b64decode(after.encode()))
     except (binascii.Error, orjson.JSONDecodeError) as error:
         raise BadCursor("`after` is not the id of a row of this listing") from error
-    kinds = [type(part) for part in place] if isinstance(place, list) else []
+    kinds: list[type] = [type(part) for part in place] if isinstance(place, list) else []
     if kinds != [int, str, str, str, str] or "\0" in "".join(place[1:]):
         raise BadCursor("`after` is not the id of a row of this listing")
-    return place
+    return list(place)
 
 
 def _floor(since: int | None) -> int | None:

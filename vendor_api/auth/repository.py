@@ -126,8 +126,8 @@ def rotate_key(
 ) -> IssuedKey:
     """A successor with the old key's settings and caps; the old one ends `overlap` µs from now.
 
-    What the old key has used of its caps counts for the new one too: rotating gives nobody a fresh
-    cap. The old key never lives longer for being rotated.
+    A cap for ever becomes what is left of it; a day's or a month's cap counts anew. The old key never
+    lives longer for being rotated.
     """
     settings = KeySettings(old.name, old.scopes, old.expires_at, old.models, old.limits)
     key = issue_key(connection, now, pepper, old.account_id, settings=settings, rotated_from=old.id)
@@ -170,14 +170,19 @@ def record_use(connection: Connection, now: int, key_ids: Collection[str]) -> No
 
 
 def _copy_caps(connection: Connection, old: str, new: str) -> None:
-    caps = connection.execute(select(key_cap).where(key_cap.c.key_id == old)).mappings().all()
-    if caps:
-        connection.execute(insert(key_cap), [{**cap, "key_id": new} for cap in caps])
-    used = select(cap_window).where(cap_window.c.key_id == old, cap_window.c.used > 0)
-    windows = connection.execute(used).mappings().all()
-    if windows:
-        rows = [{**window, "key_id": new, "held": 0} for window in windows]
-        connection.execute(insert(cap_window), rows)
+    query = select(key_cap).where(key_cap.c.key_id == old)
+    for cap in connection.execute(query).mappings().all():
+        left = cap["cap"]
+        if cap["window"] == "ever":
+            left = max(0, left - _count_for_ever(connection, old, cap["kind"]))
+        connection.execute(insert(key_cap).values({**cap, "key_id": new, "cap": left}))
+
+
+def _count_for_ever(connection: Connection, key_id: str, kind: str) -> int:
+    counted = func.coalesce(func.sum(cap_window.c.used + cap_window.c.held), 0)
+    query = select(counted).where(cap_window.c.key_id == key_id)
+    ever = query.where(cap_window.c.kind == kind, cap_window.c.window == "ever")
+    return int(connection.execute(ever).scalar_one())
 
 
 def _select(connection: Connection, *conditions: object) -> list[StoredKey]:

@@ -30,9 +30,7 @@ def set_prices(
     """
     begin = now if valid_from is None else valid_from
     if begin < now:
-        raise ValueError(
-            f"{format_instant(begin)} has passed: a price can only change from now on"
-        )
+        raise ValueError(f"{format_instant(begin)} has passed: a price can only change from now on")
     then = current_prices(connection, begin, model)
     for modality, unit in units.items():
         if not 0 <= unit <= MAX_NANOUSD:
@@ -56,9 +54,7 @@ def list_prices(connection: Connection, now: int, *, upcoming: bool = False) -> 
         query.order_by(price.c.model, price.c.modality, price.c.valid_from, price.c.id)
     )
     # Set twice for one instant: the later word counts.
-    latest = {
-        (row.model, row.modality, row.valid_from if upcoming else None): row for row in rows
-    }
+    latest = {(row.model, row.modality, row.valid_from if upcoming else None): row for row in rows}
     return [_read(row) for row in latest.values()]
 
 

@@ -100,18 +100,17 @@ class TestRotation:
         assert find_key(connection, old.id).expires_at == now + HOUR
         assert find_key(connection, made.key_id).expires_at == now + HOUR
 
-    def test_caps_and_what_was_used_of_them_go_along(self, connection, shop, now, pepper):
+    def test_caps_go_along_one_for_ever_as_what_is_left_of_it(self, connection, shop, now, pepper):
         old = issue(connection, shop, now, pepper)
-        cap = {"key_id": old.id, "kind": "spend", "window": "ever"}
-        connection.execute(insert(key_cap).values(**cap, cap=500))
-        connection.execute(insert(cap_window).values(**cap, starts_at=0, used=300, held=50))
+        for window, used in (("ever", 300), ("day", 400)):
+            cap = {"key_id": old.id, "kind": "spend", "window": window}
+            connection.execute(insert(key_cap).values(**cap, cap=500))
+            connection.execute(insert(cap_window).values(**cap, starts_at=0, used=used, held=50))
         made = rotate_key(connection, now, pepper, old, overlap=0)
-        mine = key_cap.c.key_id == made.key_id
-        assert connection.execute(select(key_cap.c.cap).where(mine)).scalar_one() == 500
-        window = connection.execute(
-            select(cap_window.c.used, cap_window.c.held).where(cap_window.c.key_id == made.key_id)
-        ).one()
-        assert tuple(window) == (300, 0)
+        caps = select(key_cap.c.window, key_cap.c.cap).where(key_cap.c.key_id == made.key_id)
+        assert dict(tuple(row) for row in connection.execute(caps)) == {"ever": 150, "day": 500}
+        counted = select(cap_window).where(cap_window.c.key_id == made.key_id)
+        assert connection.execute(counted).all() == []
 
 
 class TestOperators:
