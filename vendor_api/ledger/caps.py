@@ -7,7 +7,7 @@ that is changed or removed, never counts anything twice or below zero.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, func, select, update
 
@@ -177,7 +177,7 @@ def _hold(connection: Connection, key_id: str, each: CapHold) -> bool:
         .where(cap_window.c.held <= limit - cap_window.c.used - each.amount)
         .values(held=cap_window.c.held + each.amount)
     )
-    return cast("int", connection.execute(held).rowcount) == 1
+    return connection.execute(held).rowcount == 1
 
 
 def _move(connection: Connection, key_id: str, each: CapHold, *, used: int) -> None:

@@ -173,9 +173,26 @@ SELECT 'grt' || substr(t.id, 4), t.account_id, t.id, e.amount_nanousd, e.amount_
 FROM ledger_txn t JOIN ledger_entry e ON e.txn_id = t.id
 WHERE e.book = 'customer:' || t.account_id AND e.amount_nanousd > 0
 """
+# What 0001 has no kind or column for is kept in the reference, so that going up again finds it.
 DOWNGRADED = """
     CASE kind WHEN 'promo' THEN 'credit' WHEN 'expire' THEN 'adjust' ELSE kind END AS kind,
-    CASE WHEN kind IN ('promo', 'expire') THEN kind || ':' || ref ELSE ref END AS ref
+    CASE WHEN kind IN ('promo', 'expire') THEN kind || ':' || ref
+    WHEN kind = 'refund' THEN charge_id || ':' || ref ELSE ref END AS ref
+"""
+_WAS = "EXISTS (SELECT 1 FROM ledger_entry e WHERE e.txn_id = ledger_txn.id AND e.book = '{book}')"
+WAS_PROMO = f"kind = 'credit' AND ref LIKE 'promo:%' AND {_WAS.format(book='promo_expense')}"
+WAS_EXPIRE = f"kind = 'adjust' AND ref LIKE 'expire:%' AND {_WAS.format(book='breakage')}"
+UPGRADED = f"""
+    CASE WHEN {WAS_PROMO} THEN 'promo' WHEN {WAS_EXPIRE} THEN 'expire' ELSE kind END AS kind,
+    CASE WHEN {WAS_PROMO} THEN substr(ref, 7) WHEN {WAS_EXPIRE} THEN substr(ref, 8)
+    WHEN kind = 'refund' THEN substr(ref, 38) ELSE ref END AS ref,
+    CASE WHEN kind = 'refund' THEN substr(ref, 1, 36) END AS charge_id
+"""
+REFUNDED = """
+UPDATE charge SET refunded_nanousd = (
+    SELECT SUM(e.amount_nanousd) FROM ledger_txn t JOIN ledger_entry e ON e.txn_id = t.id
+    WHERE t.charge_id = charge.id AND e.book = 'customer:' || t.account_id
+) WHERE id IN (SELECT charge_id FROM ledger_txn WHERE kind = 'refund')
 """
 
 
@@ -188,14 +205,17 @@ def upgrade() -> None:
             op.execute(f"ALTER TABLE {table} ADD COLUMN {typed}")
     op.execute("UPDATE charge SET held_at = created_at")
     if sqlite:
-        _rebuild_sqlite("id, kind, ref", KINDS, SQLITE_COLUMNS, SQLITE_CONSTRAINTS)
+        _rebuild_sqlite(("charge_id", UPGRADED), KINDS, SQLITE_COLUMNS, SQLITE_CONSTRAINTS)
     else:
         op.execute("ALTER TABLE ledger_txn ADD COLUMN charge_id TEXT")
         op.execute("ALTER TABLE ledger_txn ADD COLUMN reason TEXT")
+        op.execute("ALTER TABLE ledger_txn DROP CONSTRAINT ck_ledger_txn_kind")
+        _rewrite_postgres(UPGRADED, ", charge_id = d.charge_id")
         op.create_foreign_key(
             "fk_ledger_txn_charge_id", "ledger_txn", "charge", ["charge_id"], ["id"]
         )
-        _replace_kinds(KINDS)
+        _allow_kinds(KINDS)
+    op.execute(REFUNDED)
     op.execute(CHARGE_INDEX)
     metadata.create_all(op.get_bind(), tables=list(CREATED))
     op.execute(GRANTS)
@@ -207,20 +227,20 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them; promotions become credits and expiries adjustments, so that every sum stays."""
+    """Drop them; promotions become credits and expiries adjustments, so that every sum stays.
+
+    Going up again makes them what they were; caps, reasons and expiry instants are lost, and what
+    is left of every credit counts as never expiring.
+    """
     sqlite = op.get_bind().dialect.name == "sqlite"
     metadata.drop_all(op.get_bind(), tables=list(CREATED))
     op.execute("DROP INDEX ix_ledger_txn_charge_id")
     if sqlite:
-        _rebuild_sqlite(f"id, {DOWNGRADED}", OLD_KINDS, "", "")
+        _rebuild_sqlite(("", DOWNGRADED), OLD_KINDS, "", "")
     else:
-        op.execute("ALTER TABLE ledger_txn DISABLE TRIGGER ledger_txn_append_only")
-        op.execute(
-            f"UPDATE ledger_txn t SET kind = d.kind, ref = d.ref FROM "  # noqa: S608
-            f"(SELECT id, {DOWNGRADED} FROM ledger_txn) d WHERE d.id = t.id"
-        )
-        op.execute("ALTER TABLE ledger_txn ENABLE TRIGGER ledger_txn_append_only")
-        _replace_kinds(OLD_KINDS)
+        op.execute("ALTER TABLE ledger_txn DROP CONSTRAINT ck_ledger_txn_kind")
+        _rewrite_postgres(DOWNGRADED)
+        _allow_kinds(OLD_KINDS)
         op.execute("ALTER TABLE ledger_txn DROP COLUMN charge_id")
         op.execute("ALTER TABLE ledger_txn DROP COLUMN reason")
     for table, columns in COLUMNS.items():
@@ -228,12 +248,14 @@ def downgrade() -> None:
             op.execute(f"ALTER TABLE {table} DROP COLUMN {column.split()[0]}")
 
 
-def _rebuild_sqlite(named: str, kinds: str, columns: str, constraints: str) -> None:
+def _rebuild_sqlite(carried: tuple[str, str], kinds: str, columns: str, constraints: str) -> None:
     """SQLite cannot change a CHECK: copy the rows to a table that has the new one."""
+    extra, expressions = carried
+    named = "id, account_id, created_at, kind, ref" + (f", {extra}" if extra else "")
     op.execute(SQLITE_TXN.format(kinds=kinds, columns=columns, constraints=constraints))
     op.execute(
-        "INSERT INTO ledger_txn_new (id, kind, ref, account_id, created_at) "  # noqa: S608
-        f"SELECT {named}, account_id, created_at FROM ledger_txn"
+        f"INSERT INTO ledger_txn_new ({named}) "  # noqa: S608
+        f"SELECT id, account_id, created_at, {expressions} FROM ledger_txn"
     )
     op.execute("DROP TABLE ledger_txn")
     op.execute("ALTER TABLE ledger_txn_new RENAME TO ledger_txn")
@@ -242,8 +264,17 @@ def _rebuild_sqlite(named: str, kinds: str, columns: str, constraints: str) -> N
         op.execute(GUARD.format(table="ledger_txn", event=event))
 
 
-def _replace_kinds(kinds: str) -> None:
-    op.execute("ALTER TABLE ledger_txn DROP CONSTRAINT ck_ledger_txn_kind")
+def _rewrite_postgres(expressions: str, assignment: str = "") -> None:
+    op.execute("ALTER TABLE ledger_txn DISABLE TRIGGER ledger_txn_append_only")
+    op.execute(
+        f"UPDATE ledger_txn t SET kind = d.kind, ref = d.ref{assignment} FROM "  # noqa: S608
+        f"(SELECT id, {expressions} FROM ledger_txn) d WHERE d.id = t.id "
+        "AND (t.kind, t.ref) IS DISTINCT FROM (d.kind, d.ref)"
+    )
+    op.execute("ALTER TABLE ledger_txn ENABLE TRIGGER ledger_txn_append_only")
+
+
+def _allow_kinds(kinds: str) -> None:
     op.execute(
         f"ALTER TABLE ledger_txn ADD CONSTRAINT ck_ledger_txn_kind CHECK (kind IN ({kinds}))"
     )
