@@ -127,7 +127,9 @@ def limit(
 
     shell = Shell.of(ctx)
     document = shell.change(work)
-    sentence = f"{document['name']} may owe {format_usd(wanted)}: {document['available_usd']} available"
+    sentence = (
+        f"{document['name']} may owe {format_usd(wanted)}: {document['available_usd']} available"
+    )
     shell.show(document, sentence, as_json=as_json)
 
 

@@ -3,6 +3,7 @@
 from typing import Annotated, get_args
 
 import typer
+from sqlalchemy import Connection
 
 from shared.wire import ChargeState
 from vendor_api.admin.books import ChargeFilter, Span, find_charge, list_charges
@@ -21,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 @charges.command("list")
-def list_all(  # noqa: PLR0913
+def list_all(  # noqa: PLR0913, PLR0917
     ctx: typer.Context,
     account: Annotated[str | None, typer.Option(help="Only of this account.")] = None,
     state: Annotated[
@@ -42,17 +43,16 @@ def list_all(  # noqa: PLR0913
         raise typer.BadParameter(f"--state is one of {', '.join(get_args(ChargeState))}")
     start, end = read_instant(since), read_instant(until)
 
-    def query(connection, _now):  # type: ignore[no-untyped-def]
+    def query(connection: Connection, _now: int) -> list[ChargeRecord]:
         owner = None if account is None else find_account(connection, account).id
         wanted = ChargeFilter(Span(owner, start, end), state, request_id, idempotency_key)
-        return list_charges(connection, wanted, limit=limit, newest=True)
+        return list_charges(connection, wanted, limit=limit, newest=True).data
 
     shell = Shell.of(ctx)
-    found: list[ChargeRecord] = shell.read(query).data
-    if shell.as_json or as_json:
-        shell.show_all([charge.model_dump() for charge in found])
-    else:
-        shell.list([_row(charge) for charge in found], "no such charges", as_json=False)
+    found = shell.read(query)
+    rows = [_row(charge) for charge in found]
+    documents = [charge.model_dump() for charge in found]
+    shell.list(rows, "no such charges", as_json=as_json, documents=documents)
 
 
 @charges.command()

@@ -107,6 +107,8 @@ def _show(
         "available_usd": format_usd(booking.available_nanousd),
         "dry_run": dry_run,
     }
-    deed = f"{verb} {show_usd(booking.amount_nanousd)}" if booking.new else f"{ref} was booked before"
+    deed = (
+        f"{verb} {show_usd(booking.amount_nanousd)}" if booking.new else f"{ref} was booked before"
+    )
     available = show_usd(booking.available_nanousd)
     Shell.of(ctx).show(document, f"{deed}: {available} available", as_json=as_json)

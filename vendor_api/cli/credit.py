@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
     app.command()(credit)
 
 
-def credit(  # noqa: PLR0913
+def credit(  # noqa: PLR0913, PLR0917
     ctx: typer.Context,
     account: Annotated[str, typer.Argument(help="The account's id or name.")],
     amount: Annotated[str, typer.Argument(help="Dollars, like 5.00.")],

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from shared.migrating import PendingMigrations, UnknownRevision
 from shared.money import parse_usd, show_usd
+from vendor_api.admin.keyring import UnknownKey
 from vendor_api.auth.keys import parse_key
 from vendor_api.db import Database, open_database, read_clock
 from vendor_api.instants import parse_duration, parse_future, parse_instant
@@ -116,11 +117,19 @@ class Shell:
         typer.echo(json.dumps(document, indent=2) if self.as_json or as_json else sentence)
 
     def list(
-        self, rows: Sequence[Mapping[str, str | None]], empty: str, *, as_json: bool = False
+        self,
+        rows: Sequence[Mapping[str, str | None]],
+        empty: str,
+        *,
+        as_json: bool = False,
+        documents: Sequence[Mapping[str, Any]] | None = None,
     ) -> None:
-        """Rows on stdout, as JSON or in columns; `empty` on stderr when there are none."""
+        """Rows on stdout in columns, or as JSON (the fuller `documents`, when there are some).
+
+        `empty` on stderr when there are none.
+        """
         if self.as_json or as_json:
-            typer.echo(json.dumps(list(rows), indent=2))
+            typer.echo(json.dumps(list(rows if documents is None else documents), indent=2))
         elif rows:
             typer.echo(_tabulate(rows))
         else:
@@ -201,6 +210,8 @@ def explain(error: Exception) -> str:
             sentence = f"there is an account {error} already: `vl2v-vendor accounts show {error}`"
         case UnknownAccount():
             sentence = f"there is no account {error}: see `vl2v-vendor accounts list`"
+        case UnknownKey():
+            sentence = f"there is no key {error}: see `vl2v-vendor keys list`"
         case UnknownCharge():
             sentence = f"there is no charge {error}: see `vl2v-vendor charges list`"
         case ReferenceReused():
