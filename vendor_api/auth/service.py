@@ -10,22 +10,28 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Self
 
+import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from vendor_api.auth.keys import KeyParts, hash_secret, parse_key
-from vendor_api.auth.repository import find_key, revoke_key
+from vendor_api.auth.repository import KeyLimits, StoredKey, find_key, record_use, revoke_key
 from vendor_api.db import Database, open_database, read_clock
+from vendor_api.db.clock import SECOND, format_instant
 from vendor_api.ledger.commands import LedgerUnavailable
 
 CACHE_SECONDS = 15.0
 """A key revoked by another process still works for this long at most."""
 CACHE_LIMIT = 10_000
+USE_SECONDS = 60.0
+"""A key's last use is written this often at most."""
 
 __all__ = ["Authenticator", "InvalidKey", "Principal"]
 
+_log = structlog.get_logger("vendor")
+
 
 class InvalidKey(Exception):
-    """The bearer token is not a key of this vendor, or it was revoked."""
+    """The bearer token is not a key of this vendor, or it was revoked, or its time is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,9 @@ class Principal:
     account_id: str
     key_id: str
     scopes: frozenset[str]
+    models: frozenset[str] | None
+    """Ids of the models that the key may buy from; None: all of them."""
+    limits: KeyLimits
 
 
 class Authenticator:
@@ -47,7 +56,10 @@ class Authenticator:
         self._pepper = pepper
         self._clock = clock
         self._cache: OrderedDict[bytes, tuple[float, Principal]] = OrderedDict()
-        self._revocations = 0
+        self._changes = 0
+        self._listeners: list[Callable[[str], None]] = []
+        self._used: dict[str, float] = {}
+        """Key → when its use was last written."""
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="authenticator")
 
     @classmethod
@@ -65,11 +77,13 @@ class Authenticator:
         name = hashlib.sha256(bearer.encode()).digest()
         remembered = self._cache.get(name)
         if remembered is not None and self._clock() < remembered[0]:
-            return remembered[1]
-        revocations = self._revocations
-        principal = await self._look_up(parts)
-        if revocations == self._revocations:
-            self._remember(name, principal)
+            principal = remembered[1]
+        else:
+            changes = self._changes
+            principal, seconds = await self._look_up(parts)
+            if changes == self._changes:
+                self._remember(name, principal, seconds)
+        self._note_use(principal.key_id)
         return principal
 
     @property
@@ -88,26 +102,40 @@ class Authenticator:
         return revoked
 
     def forget(self, key_id: str) -> None:
-        """Look the key up again when it is next used: it was changed."""
-        self._revocations += 1  # a look-up under way may have read the key before this
+        """Look the key up again when it is next used, here and wherever it can be told: it was changed."""
+        self.drop(key_id)
+        for tell in self._listeners:
+            tell(key_id)
+
+    def drop(self, key_id: str | None) -> None:
+        """Look the key, or every key, up again when it is next used in this process."""
+        self._changes += 1  # a look-up under way may have read the key before this
+        if key_id is None:
+            self._cache.clear()
+            return
         for name in [n for n, (_, known) in self._cache.items() if known.key_id == key_id]:
             del self._cache[name]
+
+    def tell_changes(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` with the id of every key that is changed in this process from now on."""
+        self._listeners.append(listener)
 
     async def close(self) -> None:
         """Give the connections back."""
         await asyncio.to_thread(self._threads.shutdown)
         self._database.close()
 
-    async def _look_up(self, parts: KeyParts) -> Principal:
+    async def _look_up(self, parts: KeyParts) -> tuple[Principal, float]:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._threads, self._check, parts)
         except SQLAlchemyError as error:
             raise LedgerUnavailable("the database did not answer") from error
 
-    def _check(self, parts: KeyParts) -> Principal:
+    def _check(self, parts: KeyParts) -> tuple[Principal, float]:
+        """Who it is, and for how many seconds that may be remembered."""
         with self._database.read() as connection:
-            key = find_key(connection, parts.key_id)
+            key, now = find_key(connection, parts.key_id), read_clock(connection)
         # An unknown id takes the same road as a wrong secret.
         stored = key.secret_hmac if key is not None else bytes(32)
         right = hmac.compare_digest(stored, hash_secret(self._pepper, parts.secret))
@@ -115,10 +143,36 @@ class Authenticator:
             raise InvalidKey("the API key is not known here")
         if key.revoked_at is not None:
             raise InvalidKey("the API key was revoked: ask for a new one")
-        return Principal(key.account_id, key.id, key.scopes)
+        left = _seconds_left(key, now)
+        return Principal(key.account_id, key.id, key.scopes, key.models, key.limits), left
 
-    def _remember(self, name: bytes, principal: Principal) -> None:
-        self._cache[name] = (self._clock() + CACHE_SECONDS, principal)
+    def _remember(self, name: bytes, principal: Principal, seconds: float) -> None:
+        self._cache[name] = (self._clock() + min(CACHE_SECONDS, seconds), principal)
         self._cache.move_to_end(name)
         while len(self._cache) > CACHE_LIMIT:
             self._cache.popitem(last=False)
+
+    def _note_use(self, key_id: str) -> None:
+        """Have the key's last use written, now and then, while the request goes on."""
+        now = self._clock()
+        if now - self._used.get(key_id, -USE_SECONDS) < USE_SECONDS:
+            return
+        if len(self._used) >= CACHE_LIMIT:
+            self._used.clear()
+        self._used[key_id] = now
+        self._threads.submit(self._record_use, key_id)
+
+    def _record_use(self, key_id: str) -> None:
+        try:
+            self._database.change(lambda c: record_use(c, read_clock(c), [key_id]))
+        except SQLAlchemyError as error:
+            _log.warning("last_use_not_written", key_id=key_id, error=repr(error))
+
+
+def _seconds_left(key: StoredKey, now: int) -> float:
+    if key.expires_at is None:
+        return CACHE_SECONDS
+    if key.expires_at <= now:
+        ended = format_instant(key.expires_at)
+        raise InvalidKey(f"the API key's time ended at {ended}: ask for a new one")
+    return (key.expires_at - now) / SECOND
