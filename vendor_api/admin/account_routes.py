@@ -11,7 +11,7 @@ from vendor_api.admin import actions
 from vendor_api.admin.books import find_charge, list_accounts, read_account
 from vendor_api.admin.documents import AccountDetail, AccountDocument, BookingDocument, Listing
 from vendor_api.admin.fields import AccountId, ChargeId
-from vendor_api.admin.gate import CurrentOperator
+from vendor_api.admin.gate import PREFIX, CurrentOperator
 from vendor_api.admin.holdings import describe_account
 from vendor_api.admin.orders import (
     AccountChange,
@@ -27,7 +27,7 @@ from vendor_api.db import read_clock
 from vendor_api.dependencies import CurrentShop, Shop
 from vendor_api.ledger.commands import AccountStatus, Adjust, Booking, Credit, Refund
 
-router = APIRouter()
+router = APIRouter(prefix=PREFIX)
 
 __all__ = ["router"]
 

@@ -19,7 +19,7 @@ from vendor_api.admin.documents import (
     UsageListing,
 )
 from vendor_api.admin.fields import ChargeId
-from vendor_api.admin.gate import CurrentOperator
+from vendor_api.admin.gate import PREFIX, CurrentOperator
 from vendor_api.admin.integrity import check_books
 from vendor_api.admin.log import list_actions
 from vendor_api.admin.orders import PriceOrder
@@ -31,7 +31,7 @@ from vendor_api.db import format_instant, read_clock
 from vendor_api.dependencies import CurrentShop
 from vendor_api.errors import VendorError
 
-router = APIRouter()
+router = APIRouter(prefix=PREFIX)
 
 __all__ = ["router"]
 

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from sqlalchemy import Connection
 from starlette.responses import StreamingResponse
 
+from vendor_api.admin.gate import PREFIX
 from vendor_api.admin.refusals import survey
 from vendor_api.admin.selections import SpanSelection
 from vendor_api.admin.sheets import Form, write_rows
@@ -18,7 +19,7 @@ _MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjso
 _IN_MEMORY = 2**20
 _CHUNK = 2**16
 
-router = APIRouter()
+router = APIRouter(prefix=PREFIX)
 
 __all__ = ["router"]
 

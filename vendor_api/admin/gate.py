@@ -25,13 +25,21 @@ from vendor_api.errors import VendorError
 from vendor_api.ledger.commands import LedgerError
 from vendor_api.metering.refusals import translate
 
+PREFIX = "/v1/admin"
 _READING = {"GET", "HEAD"}
 
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="OperatorKey", description="An operator's key: vl2v_admin_…"
 )
 
-__all__ = ["BrowsingOperator", "CurrentOperator", "Operator", "admit_operator", "admit_reader"]
+__all__ = [
+    "PREFIX",
+    "BrowsingOperator",
+    "CurrentOperator",
+    "Operator",
+    "admit_operator",
+    "admit_reader",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from shared.errors import ErrorCode
 from vendor_api.admin import keyring
 from vendor_api.admin.documents import IssuedKeyDocument, KeyDocument, Listing
 from vendor_api.admin.fields import AccountId, KeyId
-from vendor_api.admin.gate import CurrentOperator
+from vendor_api.admin.gate import PREFIX, CurrentOperator
 from vendor_api.admin.holdings import describe_issued, describe_key, describe_keys
 from vendor_api.admin.orders import CapsOrder, KeyOrder, LimitsOrder, RotationOrder
 from vendor_api.admin.refusals import change, read
@@ -17,7 +17,7 @@ from vendor_api.dependencies import CurrentShop
 from vendor_api.errors import VendorError
 from vendor_api.ledger.accounts import find_account
 
-router = APIRouter()
+router = APIRouter(prefix=PREFIX)
 
 __all__ = ["router"]
 
