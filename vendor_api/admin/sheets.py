@@ -45,6 +45,7 @@ def _write_csv(rows: Iterable[Mapping[str, Cell]], columns: Sequence[str], file:
 def _write_ndjson(rows: Iterable[Mapping[str, Cell]], file: IO[bytes]) -> int:
     count = 0
     for row in rows:
-        file.write(orjson.dumps(dict(row), option=orjson.OPT_APPEND_NEWLINE))
+        plain = {str(name): cell for name, cell in row.items()}  # not SQLAlchemy's kind of str
+        file.write(orjson.dumps(plain) + b"\n")
         count += 1
     return count

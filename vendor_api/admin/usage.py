@@ -60,7 +60,7 @@ def list_usage(
     if after is not None:
         query = query.where(place > tuple_(*_read_cursor(after)))
     rows = connection.execute(query.order_by(*_USAGE_ORDER).limit(limit + 1)).all()
-    sums = select(func.sum(usage_rollup.c.items), func.sum(usage_rollup.c.cost_nanousd))
+    sums = select(func.sum(usage_rollup.c["items"]), func.sum(usage_rollup.c.cost_nanousd))
     totals = hours.narrow(sums, usage_rollup.c.account_id, usage_rollup.c.hour)
     items, cost = connection.execute(totals).one()
     return UsageListing(

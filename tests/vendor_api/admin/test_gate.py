@@ -90,9 +90,9 @@ async def test_a_viewer_looks_and_changes_nothing(office: Any) -> None:
     before = await office.balance()
     assert (await office.viewer.get("/v1/admin/accounts")).status_code == 200
     for method, path, body in CHANGES:
-        path = path.format(account=office.account_id)
-        answer = await office.viewer.request(method, path, json=body)
-        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), path
+        url = path.format(account=office.account_id)
+        answer = await office.viewer.request(method, url, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), url
     after = await office.balance()
     assert {**before, "as_of": ""} == {**after, "as_of": ""}
 
