@@ -33,6 +33,9 @@ class ErrorCode(StrEnum):
     NOT_READY = "not_ready"
     OVERLOADED = "overloaded"
     INTERNAL = "internal"
+    REFERENCE_REUSED = "reference_reused"
+    OVER_REFUND = "over_refund"
+    CONFLICT = "conflict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,9 @@ ERROR_KINDS: dict[ErrorCode, ErrorKind] = {
     ErrorCode.NOT_READY: ErrorKind(503, "The service is not ready", True),
     ErrorCode.OVERLOADED: ErrorKind(503, "The service is overloaded", True),
     ErrorCode.INTERNAL: ErrorKind(500, "The service failed", True),
+    ErrorCode.REFERENCE_REUSED: ErrorKind(409, "The reference belongs to another booking", False),
+    ErrorCode.OVER_REFUND: ErrorKind(409, "More than the charge has left", False),
+    ErrorCode.CONFLICT: ErrorKind(409, "The present state does not allow this", False),
 }
 
 __all__ = ["ERROR_KINDS", "TYPE_PREFIX", "ErrorCode", "ErrorKind"]

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 
-from vendor_api import account, health
+from vendor_api import account, admin, health
 from vendor_api.auth import open_pepper
 from vendor_api.auth.changes import KeyChanges
 from vendor_api.auth.service import Authenticator
@@ -73,6 +73,7 @@ def create_app(
     app.include_router(embeddings.router)
     app.include_router(models.router)
     app.include_router(account.router)
+    app.include_router(admin.router)
     app.include_router(health.router)
     install_handlers(app)
     describe_errors(app)

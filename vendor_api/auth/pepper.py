@@ -15,7 +15,7 @@ from vendor_api.refusal import Refusal
 
 FINGERPRINT = "key_pepper_fingerprint"
 
-__all__ = ["PepperMismatch", "open_pepper", "pepper_file"]
+__all__ = ["PepperMismatch", "fingerprint", "open_pepper", "pepper_file", "read_fingerprint"]
 
 
 class PepperMismatch(Refusal):
@@ -45,17 +45,17 @@ def open_pepper(database_url: str, configured: Path | None = None) -> bytes:
     database = open_database(database_url)
     try:
         with database.read() as connection:
-            known = _read_fingerprint(connection)
+            known = read_fingerprint(connection)
         if known is not None and not path.exists():
             raise PepperMismatch(
                 f"{path} is missing, and this database's API keys were hashed with it: "
                 "restore it from your backup, or set VENDOR_KEY_PEPPER_FILE to where it is"
             )
         pepper = _load(path)
-        expected = database.change(lambda connection: _pin(connection, _fingerprint(pepper)))
+        expected = database.change(lambda connection: _pin(connection, fingerprint(pepper)))
     finally:
         database.close()
-    if not hmac.compare_digest(expected, _fingerprint(pepper)):
+    if not hmac.compare_digest(expected, fingerprint(pepper)):
         raise PepperMismatch(
             f"{path} is not the secret that this database's API keys were hashed with: "
             "set VENDOR_KEY_PEPPER_FILE to the right file"
@@ -88,11 +88,13 @@ def _create(path: Path) -> None:
         partial.unlink()
 
 
-def _fingerprint(pepper: bytes) -> str:
+def fingerprint(pepper: bytes) -> str:
+    """What the database remembers of its pepper: enough to know it again, useless to find it."""
     return hashlib.sha256(b"vl2v key pepper\0" + pepper).hexdigest()[:32]
 
 
-def _read_fingerprint(connection: Connection) -> str | None:
+def read_fingerprint(connection: Connection) -> str | None:
+    """Of the pepper that this database's keys were hashed with; None before the first key."""
     query = select(meta.c.value).where(meta.c.name == FINGERPRINT)
     value: str | None = connection.execute(query).scalar_one_or_none()
     return value
@@ -101,4 +103,4 @@ def _read_fingerprint(connection: Connection) -> str | None:
 def _pin(connection: Connection, fingerprint: str) -> str:
     statement = insert(connection, meta).values(name=FINGERPRINT, value=fingerprint)
     connection.execute(statement.on_conflict_do_nothing())
-    return _read_fingerprint(connection) or fingerprint
+    return read_fingerprint(connection) or fingerprint

@@ -1,16 +1,24 @@
-"""`vl2v-vendor credit`: money that a customer has paid in."""
+"""`vl2v-vendor credit`: money that a customer has paid in, or was given."""
 
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from sqlalchemy import Connection
 
 from shared.money import format_usd, show_usd
-from vendor_api.cli.shell import JsonFlag, Shell, parse_amount
-from vendor_api.db import MAX_CREDITED_NANOUSD, read_clock
+from vendor_api.admin import actions
+from vendor_api.cli.shell import (
+    DryRunFlag,
+    JsonFlag,
+    Shell,
+    name_actor,
+    parse_amount,
+    read_future,
+    require_text,
+)
+from vendor_api.db import MAX_CREDITED_NANOUSD
 from vendor_api.ledger.accounts import Account, find_account
-from vendor_api.ledger.commands import Credit
-from vendor_api.ledger.credits import add_credit
+from vendor_api.ledger.commands import Booking, Credit, CreditKind
 
 __all__ = ["register"]
 
@@ -20,13 +28,20 @@ def register(app: typer.Typer) -> None:
     app.command()(credit)
 
 
-def credit(
+def credit(  # noqa: PLR0913, PLR0917
     ctx: typer.Context,
     account: Annotated[str, typer.Argument(help="The account's id or name.")],
     amount: Annotated[str, typer.Argument(help="Dollars, like 5.00.")],
     ref: Annotated[
         str, typer.Option(help="The payment's own reference; the same one is credited once.")
     ],
+    kind: Annotated[str, typer.Option(help="credit (paid in) or promo (given away).")] = "credit",
+    expires: Annotated[
+        str | None,
+        typer.Option(help="When what is unspent is lost: 90d or 2027-01-31; never unless said."),
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="A note for the audit log.")] = None,
+    dry_run: DryRunFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Credit an account, once for each reference: running it again credits nothing.
@@ -36,24 +51,34 @@ def credit(
     amount_nanousd = parse_amount(amount)
     if not 0 < amount_nanousd <= MAX_CREDITED_NANOUSD:
         raise typer.BadParameter("a credit is more than zero dollars and less than 4.6 billion")
-    if not ref.strip():
-        raise typer.BadParameter("--ref is empty: name the payment")
+    ref = require_text(ref, "--ref", "name the payment")
+    if kind not in ("credit", "promo"):
+        raise typer.BadParameter("--kind is credit or promo")
 
-    def work(connection: Connection) -> tuple[Account, bool, int]:
+    def work(connection: Connection, now: int) -> tuple[Account, Booking]:
         found = find_account(connection, account)
-        command = Credit(found.id, amount_nanousd, ref)
-        booking = add_credit(connection, read_clock(connection), command)
-        return found, booking.new, booking.available_nanousd
+        command = Credit(
+            found.id,
+            amount_nanousd,
+            ref,
+            cast("CreditKind", kind),
+            read_future(expires, now),
+            reason,
+        )
+        return found, actions.credit(connection, now, name_actor(), command)
 
     shell = Shell.of(ctx)
-    with shell.database() as database:
-        found, new, available = database.change(work)
+    found, booking = shell.change(work, dry_run=dry_run)
     document = {
         "account_id": found.id,
         "amount_usd": format_usd(amount_nanousd),
         "ref": ref,
-        "credited": new,
-        "available_usd": format_usd(available),
+        "credited": booking.new,
+        "available_usd": format_usd(booking.available_nanousd),
+        "dry_run": dry_run,
     }
-    deed = f"credited {show_usd(amount_nanousd)} to" if new else f"{ref} was credited before to"
-    shell.show(document, f"{deed} {found.name}: {show_usd(available)} available", as_json=as_json)
+    deed = f"{ref} was credited before to"
+    if booking.new:
+        deed = f"{'would credit' if dry_run else 'credited'} {show_usd(amount_nanousd)} to"
+    available = show_usd(booking.available_nanousd)
+    shell.show(document, f"{deed} {found.name}: {available} available", as_json=as_json)

@@ -1,0 +1,137 @@
+"""Operators' routes for customers' keys: issue, replace, end, limit, cap."""
+
+from fastapi import APIRouter
+from sqlalchemy import Connection
+
+from shared.errors import ErrorCode
+from vendor_api.admin import keyring
+from vendor_api.admin.documents import IssuedKeyDocument, KeyDocument, Listing
+from vendor_api.admin.fields import AccountId, KeyId
+from vendor_api.admin.gate import PREFIX, CurrentOperator
+from vendor_api.admin.holdings import describe_issued, describe_key, describe_keys
+from vendor_api.admin.orders import CapsOrder, KeyOrder, LimitsOrder, RotationOrder
+from vendor_api.admin.refusals import change, read
+from vendor_api.auth.repository import KeyLimits, KeySettings, list_keys
+from vendor_api.db import read_clock
+from vendor_api.dependencies import CurrentShop
+from vendor_api.errors import VendorError
+from vendor_api.ledger.accounts import find_account
+
+router = APIRouter(prefix=PREFIX)
+
+__all__ = ["router"]
+
+
+@router.get("/accounts/{account_id}/keys")
+async def get_keys(shop: CurrentShop, account_id: AccountId) -> Listing[KeyDocument]:
+    """The account's keys without their secrets, ended ones too."""
+
+    def query(connection: Connection) -> list[KeyDocument]:
+        account = find_account(connection, account_id)
+        keys = list_keys(connection, account.id)
+        return describe_keys(connection, read_clock(connection), keys)
+
+    return Listing(data=await read(shop, query), has_more=False)
+
+
+@router.post("/accounts/{account_id}/keys", status_code=201)
+async def post_key(
+    shop: CurrentShop, operator: CurrentOperator, account_id: AccountId, order: KeyOrder
+) -> IssuedKeyDocument:
+    """Issue a key; its text is in this answer and nowhere else, ever."""
+    settings = KeySettings(
+        name=order.name or "",
+        scopes=order.scopes,
+        expires_at=order.expires_at,
+        models=order.models,
+        limits=_limits(order),
+    )
+    pepper = shop.authenticator.pepper
+
+    def work(connection: Connection, now: int) -> IssuedKeyDocument:
+        if settings.expires_at is not None and settings.expires_at <= now:
+            raise VendorError(
+                ErrorCode.INVALID_REQUEST, "expires_at: it is in the past", param="expires_at"
+            )
+        key = keyring.create_key(connection, now, operator.id, pepper, account_id, settings)
+        return describe_issued(connection, now, key)
+
+    return await change(shop, "", work)
+
+
+@router.post("/keys/{key_id}/rotate", status_code=201)
+async def post_rotation(
+    shop: CurrentShop, operator: CurrentOperator, key_id: KeyId, order: RotationOrder
+) -> IssuedKeyDocument:
+    """A new key with the same settings and caps; the old one ends after `overlap`."""
+    pepper = shop.authenticator.pepper
+
+    def work(connection: Connection, now: int) -> IssuedKeyDocument:
+        key = keyring.replace_key(connection, now, operator.id, pepper, key_id, order.overlap)
+        return describe_issued(connection, now, key)
+
+    issued = await change(shop, "", work)
+    shop.authenticator.forget(key_id)
+    return issued
+
+
+@router.post("/keys/{key_id}/revoke")
+async def post_revocation(
+    shop: CurrentShop, operator: CurrentOperator, key_id: KeyId
+) -> KeyDocument:
+    """End a key for ever; ending it again changes nothing."""
+
+    def work(connection: Connection, now: int) -> KeyDocument:
+        keyring.end_key(connection, now, operator.id, key_id)
+        return describe_key(connection, now, key_id)
+
+    ended = await change(shop, "", work)
+    shop.authenticator.forget(key_id)
+    return ended
+
+
+@router.put("/keys/{key_id}/limits")
+async def put_limits(
+    shop: CurrentShop, operator: CurrentOperator, key_id: KeyId, order: LimitsOrder
+) -> KeyDocument:
+    """How fast the key may ask; what is absent is as fast as the vendor's settings allow."""
+
+    def work(connection: Connection, now: int) -> KeyDocument:
+        keyring.change_limits(connection, now, operator.id, key_id, _limits(order))
+        return describe_key(connection, now, key_id)
+
+    changed = await change(shop, "", work)
+    shop.authenticator.forget(key_id)
+    return changed
+
+
+@router.put("/keys/{key_id}/caps")
+async def put_caps(
+    shop: CurrentShop, operator: CurrentOperator, key_id: KeyId, order: CapsOrder
+) -> KeyDocument:
+    """All caps of the key; what is absent is not capped any more."""
+    caps: keyring.Caps = {
+        ("items", "day"): order.items_per_day,
+        ("items", "month"): order.items_per_month,
+        ("items", "ever"): order.items_ever,
+        ("spend", "day"): order.spend_per_day_usd,
+        ("spend", "month"): order.spend_per_month_usd,
+        ("spend", "ever"): order.spend_ever_usd,
+    }
+
+    def work(connection: Connection, now: int) -> KeyDocument:
+        keyring.change_caps(connection, now, operator.id, key_id, caps)
+        return describe_key(connection, now, key_id)
+
+    changed = await change(shop, "", work)
+    shop.authenticator.forget(key_id)
+    return changed
+
+
+def _limits(order: LimitsOrder) -> KeyLimits:
+    return KeyLimits(
+        requests_per_minute=order.requests_per_minute,
+        items_per_minute=order.items_per_minute,
+        bytes_per_minute=order.bytes_per_minute,
+        concurrency=order.concurrency,
+    )

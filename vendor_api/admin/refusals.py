@@ -1,0 +1,102 @@
+"""What the ledger refuses, in an operator's words; and the two roads to it: read and change."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, IntegrityError
+
+from shared.errors import ErrorCode
+from shared.money import show_usd
+from vendor_api.admin.actions import Conflict
+from vendor_api.admin.keyring import UnknownKey
+from vendor_api.dependencies import Shop
+from vendor_api.errors import VendorError
+from vendor_api.ledger.accounts import AccountExists
+from vendor_api.ledger.commands import (
+    CreditLimitInUse,
+    InsufficientCredit,
+    LedgerError,
+    OverRefund,
+    ReferenceReused,
+    UnknownAccount,
+    UnknownCharge,
+)
+from vendor_api.ledger.writer import Work
+from vendor_api.metering.refusals import translate
+
+T = TypeVar("T")
+
+__all__ = ["change", "read", "survey", "translate_refusal"]
+
+
+async def read(shop: Shop, query: Callable[[Connection], T]) -> T:
+    """The query's result. Raises VendorError."""
+    try:
+        return await shop.ledger.read(query)
+    except LedgerError as error:
+        raise translate_refusal(error) from error
+
+
+async def survey(shop: Shop, query: Callable[[Connection], T]) -> T:
+    """Like `read`, over one state of the database, however long it takes. Raises VendorError."""
+    try:
+        return await shop.ledger.survey(query)
+    except LedgerError as error:
+        raise translate_refusal(error) from error
+
+
+async def change(shop: Shop, account_id: str, work: Work[T]) -> T:
+    """The work's result once it is committed. Raises VendorError; then nothing has changed."""
+    try:
+        try:
+            return await shop.ledger.change(account_id, work)
+        except IntegrityError:
+            # Another account's transaction may have taken the reference meanwhile: look again.
+            return await shop.ledger.change(account_id, work)
+    except LedgerError as error:
+        raise translate_refusal(error) from error
+    except ValueError as error:
+        raise VendorError(ErrorCode.INVALID_REQUEST, f"{str(error).capitalize()}.") from error
+    except (IntegrityError, DataError) as error:
+        raise VendorError(
+            ErrorCode.CONFLICT,
+            "The account's balance cannot hold that: it would pass one of the ledger's bounds.",
+        ) from error
+
+
+_SENTENCES: dict[type[LedgerError], tuple[ErrorCode, str, str | None]] = {
+    UnknownAccount: (ErrorCode.NOT_FOUND, "There is no such account.", None),
+    UnknownCharge: (ErrorCode.NOT_FOUND, "There is no such charge.", None),
+    UnknownKey: (ErrorCode.NOT_FOUND, "There is no such key.", None),
+    AccountExists: (ErrorCode.CONFLICT, "An account of this name exists already.", "name"),
+    ReferenceReused: (
+        ErrorCode.REFERENCE_REUSED,
+        "The reference belongs to another movement of money: use one of its own.",
+        "external_ref",
+    ),
+}
+
+
+def translate_refusal(error: LedgerError) -> VendorError:
+    """The ledger's refusal as the answer that an operator gets."""
+    known = _SENTENCES.get(type(error))
+    if known is not None:
+        code, sentence, param = known
+        return VendorError(code, sentence, param=param)
+    match error:
+        case OverRefund():
+            left = show_usd(error.left_nanousd)
+            sentence = f"The charge has {left} left to refund; nothing was refunded."
+            return VendorError(ErrorCode.OVER_REFUND, sentence, param="amount_usd")
+        case CreditLimitInUse():
+            least = show_usd(error.least_nanousd)
+            sentence = f"The account has spent or holds more: its limit can be {least} at least."
+        case InsufficientCredit():
+            available = show_usd(error.available_nanousd)
+            sentence = f"The account has {available} available: that is less than this takes away."
+        case Conflict():
+            sentence = f"{error}."
+        case _:
+            return translate(error)
+    return VendorError(ErrorCode.CONFLICT, sentence)
