@@ -21,6 +21,7 @@ from vendor_api.engine.base import ServedModel
 from vendor_api.engine.batcher import BatcherLimits
 from vendor_api.engine.local import close_served, load_served, parse_models
 from vendor_api.errors import install_handlers
+from vendor_api.ledger.auditor import Auditor
 from vendor_api.ledger.commands import LedgerError
 from vendor_api.ledger.ledger import Ledger
 from vendor_api.limits.limiter import Limiter
@@ -54,7 +55,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            books = ledger or await _open_ledger(settings, stack)
+            books = ledger or await _open_ledger(settings, metrics, stack)
             doorman = authenticator or await _open_authenticator(settings, stack)
             served = (
                 engines if engines is not None else await _open_engines(settings, metrics, stack)
@@ -66,6 +67,9 @@ def create_app(
             app.state.shop = shop = _furnish(books, doorman, served, pool, metrics, limiter)
             _hear_changes(settings, doorman, stack)
             _run_beside(_sweep(books, metrics), stack)
+            app.state.auditor = auditor = _make_auditor(settings, books, metrics)
+            if auditor is not None:
+                _run_beside(auditor.run(), stack)
             stack.push_async_callback(_finish, shop)
             yield
 
@@ -103,9 +107,26 @@ def load_engines(settings: VendorSettings, metrics: Metrics) -> dict[str, Served
     }
 
 
-async def _open_ledger(settings: VendorSettings, stack: AsyncExitStack) -> Ledger:
-    url, timeout_s = settings.database_url, settings.busy_timeout_s
-    ledger = await asyncio.to_thread(Ledger.open, url, busy_timeout_s=timeout_s)
+def _make_auditor(settings: VendorSettings, ledger: Ledger, metrics: Metrics) -> Auditor | None:
+    if not settings.audit_seconds:
+        return None
+    return Auditor(
+        ledger.database,
+        interval_s=settings.audit_seconds,
+        freeze=settings.audit_freezes,
+        on_result=metrics.observe_audit,
+    )
+
+
+async def _open_ledger(
+    settings: VendorSettings, metrics: Metrics, stack: AsyncExitStack
+) -> Ledger:
+    ledger = await asyncio.to_thread(
+        Ledger.open,
+        settings.database_url,
+        busy_timeout_s=settings.busy_timeout_s,
+        on_commit=metrics.observe_commit,
+    )
     stack.push_async_callback(ledger.close)
     return ledger
 

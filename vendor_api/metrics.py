@@ -9,8 +9,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from vendor_api.db.clock import SECOND
 from vendor_api.engine.base import EngineState
 from vendor_api.engine.batcher import BatchReport
+from vendor_api.ledger.auditor import AuditReport
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -74,6 +76,29 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self.commit_jobs = Histogram(
+            "vl2v_ledger_commit_jobs",
+            "Ledger commands in one commit",
+            buckets=_ITEMS,
+            registry=self.registry,
+        )
+        self.commit_seconds = Histogram(
+            "vl2v_ledger_commit_seconds",
+            "Time a commit of ledger commands took",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.violations = Gauge(
+            "vl2v_ledger_violations",
+            "Broken rules that the last audit of the books found",
+            registry=self.registry,
+        )
+        self.audit_seconds = Gauge(
+            "vl2v_audit_seconds", "Time the last audit took", registry=self.registry
+        )
+        self.audit_timestamp = Gauge(
+            "vl2v_audit_timestamp_seconds", "When the last audit ended", registry=self.registry
+        )
         self.ledger_failures = Counter(
             "vl2v_ledger_failures",
             "Ledger refusals and failures",
@@ -103,6 +128,17 @@ class Metrics:
         """Count one batch of a model."""
         self.batch_items.labels(model, report.lane).observe(report.items)
         self.batch_seconds.labels(model, report.lane).observe(report.seconds)
+
+    def observe_commit(self, jobs: int, seconds: float) -> None:
+        """Count one commit of the ledger's writer."""
+        self.commit_jobs.observe(jobs)
+        self.commit_seconds.observe(seconds)
+
+    def observe_audit(self, report: AuditReport) -> None:
+        """Publish what an audit found."""
+        self.violations.set(len(report.violations))
+        self.audit_seconds.set(report.seconds)
+        self.audit_timestamp.set(report.at / SECOND)
 
     @asynccontextmanager
     async def ledger_operation(self, name: str) -> AsyncIterator[None]:

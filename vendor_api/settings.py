@@ -48,6 +48,10 @@ class VendorSettings(BaseSettings):
     """Estimated milliseconds of queued work above which a request is answered 503."""
     busy_timeout_s: float = Field(default=5.0, gt=0)
     """How long to wait for a SQLite file that another process is writing to."""
+    audit_seconds: float = Field(default=60.0, ge=0)
+    """How often the books are checked while serving; 0 leaves it to `ledger verify`."""
+    audit_freezes: bool = True
+    """Whether an account whose books are wrong is frozen."""
     log_json: bool = False
     log_level: str = "info"
 

@@ -107,14 +107,18 @@ def _serve(settings: VendorSettings) -> None:
     with ExitStack() as stack:
         lock = stack.enter_context(ServerLock(settings.database_url))
         listening = stack.enter_context(closing(bind(settings.host, settings.port)))
-        ledger = Ledger.open(settings.database_url, busy_timeout_s=settings.busy_timeout_s)
+        metrics = Metrics()
+        ledger = Ledger.open(
+            settings.database_url,
+            busy_timeout_s=settings.busy_timeout_s,
+            on_commit=metrics.observe_commit,
+        )
         stack.callback(lambda: asyncio.run(ledger.close()))
         if lock.exclusive:
             asyncio.run(ledger.expire_orphans())
         pepper = open_pepper(settings.database_url, settings.key_pepper_file)
         authenticator = Authenticator.open(settings.database_url, pepper)
         stack.callback(lambda: asyncio.run(authenticator.close()))
-        metrics = Metrics()
         engines = load_engines(settings, metrics)
         stack.callback(close_served, engines)
         app = create_app(

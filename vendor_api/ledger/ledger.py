@@ -49,7 +49,8 @@ class Ledger:
         group_limit: int = GROUP_LIMIT,
         on_commit: OnCommit = ignore_commit,
     ) -> None:
-        self._database = database
+        self.database = database
+        """For what reads beside the ledger, such as the auditor; closed with it."""
         self._writer = Writer(
             database, threads=writers, group_limit=group_limit, on_commit=on_commit
         )
@@ -190,7 +191,7 @@ class Ledger:
 
     async def verify(self) -> Audit:
         """Every rule of the books checked against every row, in one snapshot."""
-        return await self._run(lambda: audit(self._database))
+        return await self._run(lambda: audit(self.database))
 
     async def close(self) -> None:
         """Finish queued commands, then give every connection back."""
@@ -199,10 +200,10 @@ class Ledger:
     def _close(self) -> None:
         self._writer.close()
         self._readers.shutdown()
-        self._database.close()
+        self.database.close()
 
     def _expire(self, *, everything: bool) -> int:
-        with self._database.read() as connection:
+        with self.database.read() as connection:
             now = None if everything else read_clock(connection)
             accounts = set(reservation.accounts_to_sweep(connection, now))
             if now is not None:
@@ -224,7 +225,7 @@ class Ledger:
 
     async def _read(self, query: Callable[[Connection], T]) -> T:
         def run() -> T:
-            with self._database.read() as connection:
+            with self.database.read() as connection:
                 return query(connection)
 
         return await self._run(run)
