@@ -17,7 +17,7 @@ from client.demo.story import MODEL, Story, make_settings, open_account, render_
 from shared.icons import load_plan
 
 LEARNING_RATE = "3e-4"
-LAMBDAS = "0.1,0.3"
+LAMBDAS = "0.1,0.3,0.5"
 
 
 @dataclass(frozen=True, slots=True)
