@@ -53,7 +53,7 @@ class Till:
         """Both what clients and what operators see; a busy machine may look like a dead Redis."""
         degraded = float(scope == "process")
         async with asyncio.timeout(120):
-            while await self.scope() != scope or self.degraded() != degraded:
+            while await self.scope() != scope or self.degraded() != degraded:  # noqa: ASYNC110
                 await asyncio.sleep(COOLDOWN_S / 5)
 
     async def books(self) -> Any:
