@@ -46,10 +46,8 @@ async def test_case_07_whatever_happens_to_redis_the_books_are_the_same(
         await sell(till, 1, wipe)
         await sell(till, 2, own_redis.pause)
         await till.until("process")
-        assert till.degraded() == 1
         await sell(till, 3, own_redis.resume)
         await till.until("shared")
-        assert till.degraded() == 0
         await sell(till, 4, own_redis.kill)
         await till.until("process")
         await sell(till, 5, own_redis.start)  # with the dump of the first phase

@@ -35,6 +35,7 @@ class FallbackStore:
         self._owed: dict[str, None] = {}
         """Leases to end in Redis, oldest first."""
         self._paying: asyncio.Task[None] | None = None
+        self._probing: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
         """Find out whether Redis is there."""
@@ -44,21 +45,22 @@ class FallbackStore:
             self._fail(error)
         else:
             self._succeed()
+            self._pay()
 
     async def take(self, key: str, demands: Sequence[Demand], lease: Lease | None) -> Outcome:
         """Take all that is asked, or nothing, wherever it can be counted now."""
-        if self._breaker.permits():
-            if lease is not None:
-                self._tried.add(lease.id)
-            try:
-                outcome = await self._remote.take(key, demands, lease)
-            except FAILURES as error:
-                self._fail(error)
-            else:
-                self._succeed()
-                self._pay()
-                return outcome
-        return await self._local.take(key, demands, lease)
+        if self._breaker.is_open:
+            self._probe()
+            return await self._local.take(key, demands, lease)
+        if lease is not None:
+            self._tried.add(lease.id)
+        try:
+            outcome = await self._remote.take(key, demands, lease)
+        except FAILURES as error:
+            self._fail(error)
+            return await self._local.take(key, demands, lease)
+        self._pay()
+        return outcome
 
     def give_back(self, key: str, lease_id: str) -> None:
         """End a lease wherever it was taken, or may have been; returns at once."""
@@ -76,10 +78,16 @@ class FallbackStore:
 
     async def close(self) -> None:
         """End what is owed, then close every connection."""
-        if self._paying is not None:
-            await self._paying
+        for task in (self._probing, self._paying):
+            if task is not None:
+                await task
         with suppress(*FAILURES):
             await self._remote.close()
+
+    def _probe(self) -> None:
+        """Look for Redis again, beside the requests: none of them waits for it."""
+        if (self._probing is None or self._probing.done()) and self._breaker.permits():
+            self._probing = asyncio.create_task(self.connect())
 
     def _pay(self) -> None:
         if self._owed and (self._paying is None or self._paying.done()):

@@ -13,6 +13,8 @@ from redis.exceptions import RedisError, ResponseError
 from vendor_api.limits.policies import WINDOW_US, Bucket, Demand, Lease, Outcome
 
 TIMEOUT_S = 0.05
+PATIENCE_S = 1.0
+"""For what no request waits for: a first connection with its questions, the end of leases."""
 CONNECTIONS = 32
 PREFIX = "vl2v:limit"
 UNNAMED = "unnamed"
@@ -52,9 +54,9 @@ class RemoteStore:
         return cls(pool, timeout_s)
 
     async def ping(self) -> None:
-        """Connect, and learn which server this is."""
-        async with asyncio.timeout(self._timeout_s):
-            await self._redis.ping()
+        """Connect, learn which server this is, and teach it the script."""
+        async with self._patience():
+            await self._redis.script_load(self._script.script)
 
     async def take(
         self, key: str, demands: Sequence[Demand], lease: Lease | None, *, now_us: int | None = None
@@ -75,7 +77,7 @@ class RemoteStore:
         named = {lease: self._leases[lease] for lease in lease_ids if lease in self._leases}
         if not named:
             return
-        async with asyncio.timeout(self._timeout_s), self._redis.pipeline(False) as pipeline:
+        async with self._patience(), self._redis.pipeline(False) as pipeline:
             for lease, name in named.items():
                 pipeline.zrem(name, lease)
             await pipeline.execute()
@@ -90,6 +92,9 @@ class RemoteStore:
         """Close every connection."""
         await self._redis.aclose()
         await self._redis.connection_pool.disconnect()
+
+    def _patience(self) -> asyncio.Timeout:
+        return asyncio.timeout(max(PATIENCE_S, self._timeout_s))
 
     async def _run(
         self, key: str, demands: Sequence[Demand], lease: Lease | None, now_us: int | None

@@ -28,7 +28,9 @@ def test_a_server_outlives_its_redis(
     key = issue(make_shop(sqlite_url), pepper)
     with (
         serve_vendor(sqlite_url, pepper_file) as serving,
-        httpx.Client(base_url=serving.url, headers={"authorization": f"Bearer {key}"}) as http,
+        httpx.Client(
+            base_url=serving.url, headers={"authorization": f"Bearer {key}"}, timeout=60
+        ) as http,
     ):
 
         def buy(text: str) -> str:
@@ -37,16 +39,17 @@ def test_a_server_outlives_its_redis(
             return answer.headers["ratelimit-policy"]
 
         def wait_for(alone: bool) -> None:
-            deadline = time.monotonic() + 30
-            while ('vendor-scope="process"' in buy("a")) != alone:
+            """Both what clients and what operators see; a busy machine may look like a dead Redis."""
+            gauge, deadline = f"vl2v_redis_degraded {float(alone)}", time.monotonic() + 120
+            while ('vendor-scope="process"' in buy("a")) != alone or gauge not in http.get(
+                "/metrics"
+            ).text:
                 assert time.monotonic() < deadline
                 time.sleep(COOLDOWN_S / 5)
 
         wait_for(alone=False)
-        assert "vl2v_redis_degraded 0.0" in http.get("/metrics").text
         own_redis.kill()
         wait_for(alone=True)
-        assert "vl2v_redis_degraded 1.0" in http.get("/metrics").text
         own_redis.start()
         wait_for(alone=False)
         own_redis.pause()
