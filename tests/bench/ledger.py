@@ -33,7 +33,6 @@ from vendor_api.db import open_database, read_clock
 from vendor_api.ledger import Ledger
 from vendor_api.ledger.accounts import create_account
 from vendor_api.ledger.commands import Hold, Line, Price, Reserve
-from vendor_api.ledger.journal import add_credit
 from vendor_api.ledger.prices import set_prices
 from vendor_api.ledger.writer import GROUP_LIMIT
 
@@ -169,10 +168,17 @@ def open_customer(url: str) -> Customer:
     with database.write() as connection:
         now = read_clock(connection)
         account = create_account(connection, now, "bench")
-        add_credit(connection, now, account.id, parse_usd("4000000000"), "bench")
         prices = set_prices(connection, now, MODEL, {"image": parse_usd("0.0001")})
     database.close()
+    asyncio.run(fund(url, account.id))
     return Customer(account.id, prices["image"])
+
+
+async def fund(url: str, account_id: str) -> None:
+    """Credit that no bench spends."""
+    ledger = Ledger.open(url)
+    await ledger.credit(account_id, parse_usd("4000000000"), "bench")
+    await ledger.close()
 
 
 @contextmanager
