@@ -5,10 +5,12 @@ import threading
 from collections import Counter
 
 import pytest
+from sqlalchemy import func, select
 
 from tests.vendor_api.ledger.rivals import compete
 from tests.vendor_api.ledger.till import Till
 from vendor_api.db import open_database
+from vendor_api.db.tables import ledger_txn
 from vendor_api.ledger import balance
 from vendor_api.ledger.accounts import set_status
 from vendor_api.ledger.audit import audit
@@ -134,12 +136,9 @@ def test_case_17_sixteen_processes_on_overlapping_accounts_lose_and_double_nothi
     seen = total(compete("mingle", vendor_database_url, 16, SECONDS, *owners))
     assert set(seen) == {"credited", "captured"}
     with shop.database.read() as connection:
-        counted = dict(
-            connection.exec_driver_sql(
-                "SELECT kind, COUNT(*) FROM ledger_txn WHERE account_id IN "
-                f"({', '.join(repr(owner) for owner in owners)}) GROUP BY kind"
-            ).tuples()
-        )
+        query = select(ledger_txn.c.kind, func.count()).where(ledger_txn.c.account_id.in_(owners))
+        rows = connection.execute(query.group_by(ledger_txn.c.kind)).all()
+    counted = {row[0]: row[1] for row in rows}
     assert counted == {"credit": seen["credited"] + len(owners), "capture": seen["captured"]}
     found = audit(shop.database)
     assert found.ok, found.violations
