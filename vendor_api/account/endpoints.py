@@ -16,6 +16,8 @@ from vendor_api.metering.refusals import translate
 
 DEFAULT_DAYS = 30
 MAX_CHARGES = 1000
+_VISIBLE = r"^[\x21-\x7e]*$"
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 T = TypeVar("T")
 
@@ -39,7 +41,7 @@ async def get_usage(
 ) -> UsageDocument:
     """Hourly rows by key, model and modality, by the time of capture, with their totals."""
     end = _in_utc(until) or datetime.now(UTC)
-    start = _in_utc(since) or end - timedelta(days=DEFAULT_DAYS)
+    start = _in_utc(since) or max(end, _EARLIEST) - timedelta(days=DEFAULT_DAYS)
     if start > end:
         raise VendorError(
             ErrorCode.INVALID_REQUEST, "`since` is later than `until`.", param="since"
@@ -51,9 +53,13 @@ async def get_usage(
 async def list_charges(
     shop: CurrentShop,
     principal: CurrentPrincipal,
-    idempotency_key: Annotated[str | None, Query(max_length=MAX_IDEMPOTENCY_KEY)] = None,
+    idempotency_key: Annotated[
+        str | None, Query(max_length=MAX_IDEMPOTENCY_KEY, pattern=_VISIBLE)
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_CHARGES)] = 100,
-    after: Annotated[str | None, Query(description="a charge's id", max_length=64)] = None,
+    after: Annotated[
+        str | None, Query(description="a charge's id", max_length=64, pattern=_VISIBLE)
+    ] = None,
 ) -> ChargeList:
     """Charges, oldest first; by its idempotency key, the one way to learn what became of a request."""
     return await _ask(
