@@ -16,7 +16,8 @@ from vendor_api.metering.refusals import translate
 
 DEFAULT_DAYS = 30
 MAX_CHARGES = 1000
-_VISIBLE = r"^[\x21-\x7e]*$"
+PRINTABLE = "^[ -~]*$"
+"""What an id or a key can be; PostgreSQL takes no NUL character even to compare with."""
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 T = TypeVar("T")
@@ -54,11 +55,11 @@ async def list_charges(
     shop: CurrentShop,
     principal: CurrentPrincipal,
     idempotency_key: Annotated[
-        str | None, Query(max_length=MAX_IDEMPOTENCY_KEY, pattern=_VISIBLE)
+        str | None, Query(max_length=MAX_IDEMPOTENCY_KEY, pattern=PRINTABLE)
     ] = None,
     limit: Annotated[int, Query(ge=1, le=MAX_CHARGES)] = 100,
     after: Annotated[
-        str | None, Query(description="a charge's id", max_length=64, pattern=_VISIBLE)
+        str | None, Query(description="a charge's id", max_length=64, pattern=PRINTABLE)
     ] = None,
 ) -> ChargeList:
     """Charges, oldest first; by its idempotency key, the one way to learn what became of a request."""

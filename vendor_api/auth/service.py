@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -160,7 +161,8 @@ class Authenticator:
         if len(self._used) >= CACHE_LIMIT:
             self._used.clear()
         self._used[key_id] = now
-        self._threads.submit(self._record_use, key_id)
+        with suppress(RuntimeError):  # closing
+            self._threads.submit(self._record_use, key_id)
 
     def _record_use(self, key_id: str) -> None:
         try:

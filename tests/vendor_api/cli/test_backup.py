@@ -165,7 +165,8 @@ def test_without_its_pepper_a_restored_vendor_says_what_is_missing(
 
 
 def test_it_is_one_instant_while_others_write(vendor, key, vendor_database_url, new_url, tmp_path):
-    stop, written = threading.Event(), []
+    stop = threading.Event()
+    written: list[int] = []
 
     def write() -> None:
         database = open_database(vendor_database_url)

@@ -15,7 +15,7 @@ from vendor_api.cli import app
 from vendor_api.db import open_database, read_clock
 from vendor_api.ledger.accounts import find_account
 from vendor_api.ledger.capture import capture
-from vendor_api.ledger.commands import Line, Reserve
+from vendor_api.ledger.commands import Hold, Line, Reserve
 from vendor_api.ledger.prices import current_prices
 from vendor_api.ledger.reservation import reserve
 
@@ -62,6 +62,7 @@ def buy(url):
                 ada.id, "key_test", key, b"f", f"req_{key}", "icon-clip", "0" * 16, lines
             )
             hold = reserve(connection, now, command)
+            assert isinstance(hold, Hold)
             capture(connection, now, hold, (True,) * images)
         database.close()
         return hold.charge_id
