@@ -3,6 +3,9 @@
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from vendor_api.db.clock import HOUR
+from vendor_api.ledger.audit import audit
+
 UNGUARD = {
     "sqlite": [
         f"DROP TRIGGER {table}_no_{event}"
@@ -26,6 +29,21 @@ TAMPERINGS = {
     "roll-ups": "UPDATE usage_rollup SET cost_nanousd = cost_nanousd - 1",
     "overdue holds": "UPDATE charge SET expires_at = expires_at - 200000000 WHERE state = 'held'",
     "balance row": "DELETE FROM account_balance",
+    "drawn": "UPDATE credit_grant SET remaining_nanousd = remaining_nanousd - 1",
+    "grants": "UPDATE credit_grant SET amount_nanousd = amount_nanousd + 1",
+    "books": "UPDATE ledger_entry SET book = 'revenue:other' WHERE book >= 'revenue:'",
+    "price of a hold": "UPDATE charge SET images = 2 WHERE state = 'held'",
+}
+
+# With credit that expired in part, a refund and a cap.
+OPERATION_TAMPERINGS = {
+    "refunds": "UPDATE charge SET refunded_nanousd = refunded_nanousd - 1 WHERE refunded_nanousd > 0",
+    "expiries": "UPDATE ledger_txn SET ref = 'grt_gone' WHERE kind = 'expire'",
+    "next expiry": "UPDATE account_balance SET next_expiry_at = NULL",
+    "caps": "UPDATE cap_window SET used = used - 1 WHERE used > 0",
+    "books": "UPDATE ledger_entry SET book = 'cash' WHERE book = 'breakage'",
+    "drawn": "UPDATE account_balance SET drawn_nanousd = drawn_nanousd - 1 WHERE drawn_nanousd > 0",
+    "debited": "UPDATE ledger_txn SET account_id = 'ACCOUNT' WHERE kind = 'expire'",
 }
 
 
@@ -80,3 +98,37 @@ async def test_the_database_itself_refuses_a_negative_balance(busy_ledger, shop)
     for change in ("held_nanousd = -1", "debited_nanousd = credited_nanousd + 1"):
         with pytest.raises(IntegrityError), shop.database.write() as connection:
             connection.exec_driver_sql(f"UPDATE account_balance SET {change}")
+
+
+@pytest.fixture
+def operated(till):
+    """A till whose books are wrong in the end."""
+    till.credit(5, HOUR, kind="promo")
+    till.now += HOUR
+    till.credit(10, HOUR)
+    till.cap("items", "day", 9)
+    bought = till.buy("k1", "a", "b")
+    till.refund(bought.charge_id, 100_000)
+    till.reserve("k2", "c")
+    till.require_right_books()
+    yield till
+    till.require_right_books = lambda: None
+
+
+@pytest.mark.parametrize("rule", OPERATION_TAMPERINGS)
+def test_tampering_with_what_operators_did_is_found(operated, rule):
+    shop = operated.shop
+    tamper(shop, OPERATION_TAMPERINGS[rule].replace("ACCOUNT", shop.account.id))
+    found = {each.rule: each for each in audit(shop.database).violations}
+    assert found[rule].account_id in (operated.account_id, shop.account.id)
+
+
+async def test_a_violation_names_the_account_it_belongs_to(busy_ledger, shop):
+    bob = shop.open_account("bob", "1.00")
+    tamper(
+        shop,
+        f"UPDATE account_balance SET credited_nanousd = credited_nanousd + 1 "
+        f"WHERE account_id = '{bob.id}'",
+    )
+    violations = (await busy_ledger.verify()).violations
+    assert {violation.account_id for violation in violations} == {bob.id}
