@@ -118,9 +118,7 @@ def _make_auditor(settings: VendorSettings, ledger: Ledger, metrics: Metrics) ->
     )
 
 
-async def _open_ledger(
-    settings: VendorSettings, metrics: Metrics, stack: AsyncExitStack
-) -> Ledger:
+async def _open_ledger(settings: VendorSettings, metrics: Metrics, stack: AsyncExitStack) -> Ledger:
     ledger = await asyncio.to_thread(
         Ledger.open,
         settings.database_url,

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from shared import headers
 from shared.errors import ERROR_KINDS, TYPE_PREFIX, ErrorCode
 from shared.wire import ErrorBody, Problem, ProblemItem
+from vendor_api.auth.keys import redact
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -50,7 +51,7 @@ class VendorError(Exception):
     ) -> None:
         super().__init__(detail)
         self.code = code
-        self.detail = detail
+        self.detail = redact(detail)  # it may quote what the client sent
         self.param = param
         self.items = list(items)
         self.retry_after_s = retry_after_s

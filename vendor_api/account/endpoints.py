@@ -18,6 +18,7 @@ DEFAULT_DAYS = 30
 MAX_CHARGES = 1000
 PRINTABLE = "^[ -~]*$"
 """What an id or a key can be; PostgreSQL takes no NUL character even to compare with."""
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ async def get_usage(
 ) -> UsageDocument:
     """Hourly rows by key, model and modality, by the time of capture, with their totals."""
     end = _in_utc(until) or datetime.now(UTC)
-    start = _in_utc(since) or end - timedelta(days=DEFAULT_DAYS)
+    start = _in_utc(since) or max(end, _EARLIEST) - timedelta(days=DEFAULT_DAYS)
     if start > end:
         raise VendorError(
             ErrorCode.INVALID_REQUEST, "`since` is later than `until`.", param="since"

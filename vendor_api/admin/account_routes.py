@@ -1,11 +1,12 @@
 """Operators' routes for accounts and their money."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from sqlalchemy import Connection
 
+from shared.errors import ErrorCode
 from shared.money import format_usd
 from vendor_api.admin import actions
 from vendor_api.admin.books import find_charge, list_accounts, read_account
@@ -26,8 +27,17 @@ from vendor_api.admin.selections import Page
 from vendor_api.db import read_clock
 from vendor_api.dependencies import CurrentShop, Shop
 from vendor_api.ledger.commands import AccountStatus, Adjust, Booking, Credit, Refund
+from vendor_api.openapi import responses
 
 router = APIRouter(prefix=PREFIX)
+
+_FOUND_OR_NOT = responses(ErrorCode.NOT_FOUND, ErrorCode.CONFLICT)
+_BOOKED: dict[int | str, dict[str, Any]] = {
+    200: {"model": BookingDocument, "description": "It was booked before"},
+    **responses(
+        ErrorCode.NOT_FOUND, ErrorCode.REFERENCE_REUSED, ErrorCode.OVER_REFUND, ErrorCode.CONFLICT
+    ),
+}
 
 __all__ = ["router"]
 
@@ -40,7 +50,7 @@ async def get_accounts(
     return await read(shop, lambda c: list_accounts(c, after=page.after, limit=page.limit))
 
 
-@router.post("/accounts", status_code=201)
+@router.post("/accounts", status_code=201, responses=responses(ErrorCode.CONFLICT))
 async def post_account(
     shop: CurrentShop, operator: CurrentOperator, order: AccountOrder
 ) -> AccountDocument:
@@ -55,13 +65,13 @@ async def post_account(
     return await change(shop, "", work)
 
 
-@router.get("/accounts/{account_id}")
+@router.get("/accounts/{account_id}", responses=responses(ErrorCode.NOT_FOUND))
 async def get_account(shop: CurrentShop, account_id: AccountId) -> AccountDetail:
     """An account with its balance, grants, keys and caps."""
     return await read(shop, lambda c: describe_account(c, read_clock(c), account_id))
 
 
-@router.patch("/accounts/{account_id}")
+@router.patch("/accounts/{account_id}", responses=_FOUND_OR_NOT)
 async def patch_account(
     shop: CurrentShop, operator: CurrentOperator, account_id: AccountId, order: AccountChange
 ) -> AccountDocument:
@@ -75,7 +85,7 @@ async def patch_account(
     return await change(shop, account_id, work)
 
 
-@router.post("/accounts/{account_id}/freeze")
+@router.post("/accounts/{account_id}/freeze", responses=_FOUND_OR_NOT)
 async def post_freeze(
     shop: CurrentShop, operator: CurrentOperator, account_id: AccountId, order: StatusOrder
 ) -> AccountDocument:
@@ -83,7 +93,7 @@ async def post_freeze(
     return await _set_status(shop, operator.id, account_id, "frozen", order.reason)
 
 
-@router.post("/accounts/{account_id}/unfreeze")
+@router.post("/accounts/{account_id}/unfreeze", responses=_FOUND_OR_NOT)
 async def post_unfreeze(
     shop: CurrentShop, operator: CurrentOperator, account_id: AccountId, order: StatusOrder
 ) -> AccountDocument:
@@ -91,7 +101,7 @@ async def post_unfreeze(
     return await _set_status(shop, operator.id, account_id, "active", order.reason)
 
 
-@router.post("/accounts/{account_id}/credits", status_code=201, responses={200: {}, 409: {}})
+@router.post("/accounts/{account_id}/credits", status_code=201, responses=_BOOKED)
 async def post_credit(
     shop: CurrentShop,
     operator: CurrentOperator,
@@ -115,7 +125,7 @@ async def post_credit(
     return await _book(shop, account_id, work, answer)
 
 
-@router.post("/accounts/{account_id}/adjustments", status_code=201, responses={200: {}, 409: {}})
+@router.post("/accounts/{account_id}/adjustments", status_code=201, responses=_BOOKED)
 async def post_adjustment(
     shop: CurrentShop,
     operator: CurrentOperator,
@@ -132,7 +142,7 @@ async def post_adjustment(
     return await _book(shop, account_id, work, answer)
 
 
-@router.post("/charges/{charge_id}/refunds", status_code=201, responses={200: {}, 409: {}})
+@router.post("/charges/{charge_id}/refunds", status_code=201, responses=_BOOKED)
 async def post_refund(
     shop: CurrentShop,
     operator: CurrentOperator,

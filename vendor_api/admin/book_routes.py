@@ -30,6 +30,7 @@ from vendor_api.admin.usage import BadCursor, list_usage
 from vendor_api.db import format_instant, read_clock
 from vendor_api.dependencies import CurrentShop
 from vendor_api.errors import VendorError
+from vendor_api.openapi import responses
 
 router = APIRouter(prefix=PREFIX)
 
@@ -46,7 +47,7 @@ async def get_charges(
     )
 
 
-@router.get("/charges/{charge_id}")
+@router.get("/charges/{charge_id}", responses=responses(ErrorCode.NOT_FOUND))
 async def get_charge(shop: CurrentShop, charge_id: ChargeId) -> ChargeRecord:
     """One charge."""
     return await read(shop, lambda c: find_charge(c, charge_id))
@@ -102,7 +103,7 @@ async def get_prices(
     return await read(shop, lambda c: list_prices(c, read_clock(c), selection.model))
 
 
-@router.post("/prices", status_code=201)
+@router.post("/prices", status_code=201, responses=responses(ErrorCode.CONFLICT))
 async def post_prices(
     shop: CurrentShop, operator: CurrentOperator, order: PriceOrder
 ) -> Listing[PriceDocument]:

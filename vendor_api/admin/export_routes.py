@@ -8,12 +8,14 @@ from fastapi import APIRouter, Query
 from sqlalchemy import Connection
 from starlette.responses import StreamingResponse
 
+from shared.errors import ErrorCode
 from vendor_api.admin.gate import PREFIX
 from vendor_api.admin.refusals import survey
 from vendor_api.admin.selections import SpanSelection
 from vendor_api.admin.sheets import Form, write_rows
 from vendor_api.dependencies import CurrentShop
 from vendor_api.ledger.exports import COLUMNS, What, export_rows
+from vendor_api.openapi import responses
 
 _MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 _IN_MEMORY = 2**20
@@ -24,7 +26,14 @@ router = APIRouter(prefix=PREFIX)
 __all__ = ["router"]
 
 
-@router.get("/exports/{what}.{form}", response_class=StreamingResponse)
+@router.get(
+    "/exports/{what}.{form}",
+    response_class=StreamingResponse,
+    responses={
+        200: {"content": {"text/csv": {}, "application/x-ndjson": {}}},
+        **responses(ErrorCode.NOT_FOUND),
+    },
+)
 async def get_export(
     shop: CurrentShop, what: What, form: Form, selection: Annotated[SpanSelection, Query()]
 ) -> StreamingResponse:

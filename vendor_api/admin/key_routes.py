@@ -16,13 +16,14 @@ from vendor_api.db import read_clock
 from vendor_api.dependencies import CurrentShop
 from vendor_api.errors import VendorError
 from vendor_api.ledger.accounts import find_account
+from vendor_api.openapi import responses
 
 router = APIRouter(prefix=PREFIX)
 
 __all__ = ["router"]
 
 
-@router.get("/accounts/{account_id}/keys")
+@router.get("/accounts/{account_id}/keys", responses=responses(ErrorCode.NOT_FOUND))
 async def get_keys(shop: CurrentShop, account_id: AccountId) -> Listing[KeyDocument]:
     """The account's keys without their secrets, ended ones too."""
 
@@ -34,7 +35,9 @@ async def get_keys(shop: CurrentShop, account_id: AccountId) -> Listing[KeyDocum
     return Listing(data=await read(shop, query), has_more=False)
 
 
-@router.post("/accounts/{account_id}/keys", status_code=201)
+@router.post(
+    "/accounts/{account_id}/keys", status_code=201, responses=responses(ErrorCode.NOT_FOUND)
+)
 async def post_key(
     shop: CurrentShop, operator: CurrentOperator, account_id: AccountId, order: KeyOrder
 ) -> IssuedKeyDocument:
@@ -59,7 +62,11 @@ async def post_key(
     return await change(shop, "", work)
 
 
-@router.post("/keys/{key_id}/rotate", status_code=201)
+@router.post(
+    "/keys/{key_id}/rotate",
+    status_code=201,
+    responses=responses(ErrorCode.NOT_FOUND, ErrorCode.CONFLICT),
+)
 async def post_rotation(
     shop: CurrentShop, operator: CurrentOperator, key_id: KeyId, order: RotationOrder
 ) -> IssuedKeyDocument:
@@ -75,7 +82,7 @@ async def post_rotation(
     return issued
 
 
-@router.post("/keys/{key_id}/revoke")
+@router.post("/keys/{key_id}/revoke", responses=responses(ErrorCode.NOT_FOUND))
 async def post_revocation(
     shop: CurrentShop, operator: CurrentOperator, key_id: KeyId
 ) -> KeyDocument:
@@ -90,7 +97,7 @@ async def post_revocation(
     return ended
 
 
-@router.put("/keys/{key_id}/limits")
+@router.put("/keys/{key_id}/limits", responses=responses(ErrorCode.NOT_FOUND))
 async def put_limits(
     shop: CurrentShop, operator: CurrentOperator, key_id: KeyId, order: LimitsOrder
 ) -> KeyDocument:
@@ -105,7 +112,7 @@ async def put_limits(
     return changed
 
 
-@router.put("/keys/{key_id}/caps")
+@router.put("/keys/{key_id}/caps", responses=responses(ErrorCode.NOT_FOUND))
 async def put_caps(
     shop: CurrentShop, operator: CurrentOperator, key_id: KeyId, order: CapsOrder
 ) -> KeyDocument:

@@ -129,4 +129,4 @@ def _load_postgres(source: Path, url: URL) -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise Refusal(f"pg_restore failed: {done.stderr.strip().splitlines()[-1]}")
+        raise Refusal(f"pg_restore failed: {' '.join(done.stderr.split())}")

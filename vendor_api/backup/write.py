@@ -111,7 +111,7 @@ def _dump_postgres(url: URL, target: Path) -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise Refusal(f"pg_dump failed: {done.stderr.strip().splitlines()[-1]}")
+        raise Refusal(f"pg_dump failed: {' '.join(done.stderr.split())}")
 
 
 def _sync(path: Path) -> None:

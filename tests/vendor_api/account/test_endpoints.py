@@ -53,3 +53,18 @@ async def test_another_accounts_books_are_out_of_reach(
     charges = await vendor.http.get("/v1/charges?idempotency_key=mine", headers=eve)
     usage = await vendor.http.get("/v1/usage", headers=eve)
     assert charges.json()["data"] == usage.json()["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/v1/charges?idempotency_key=%00", 400),
+        ("/v1/charges?after=%00", 400),
+        ("/v1/charges?idempotency_key=", 200),
+        ("/v1/usage?until=0001-01-01", 400),
+        ("/v1/usage?since=0001-01-01", 200),
+        ("/v1/usage?until=9999-12-31T23:59:59Z", 200),
+    ],
+)
+async def test_odd_filters_have_an_answer(vendor: Any, path: str, status: int) -> None:
+    assert (await vendor.http.get(path)).status_code == status

@@ -205,7 +205,10 @@ class TestExports:
 
     def test_quotes_and_lines_survive(self) -> None:
         file = io.BytesIO()
-        rows = [{"a": 'say "hi"', "b": "two\nlines"}, {"a": None, "b": 3}]
+        rows: list[dict[str, str | int | None]] = [
+            {"a": 'say "hi"', "b": "two\nlines"},
+            {"a": None, "b": 3},
+        ]
         assert write_rows(rows, ["a", "b"], "csv", file) == 2
         read = list(csv.reader(io.StringIO(file.getvalue().decode(), newline="")))
         assert read == [["a", "b"], ['say "hi"', "two\nlines"], ["", "3"]]

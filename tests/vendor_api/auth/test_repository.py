@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import insert, select, text
 
+from vendor_api.auth import repository
 from vendor_api.auth.keys import make_key
 from vendor_api.auth.operators import (
     check_operator,
@@ -14,7 +15,6 @@ from vendor_api.auth.operators import (
 from vendor_api.auth.repository import (
     KeyLimits,
     KeySettings,
-    find_key,
     issue_key,
     record_use,
     revoke_key,
@@ -33,6 +33,12 @@ def connection(shop, api_key):
     """One writing transaction; the shop's key is there before it begins."""
     with shop.database.write() as opened:
         yield opened
+
+
+def find_key(connection, key_id):
+    found = repository.find_key(connection, key_id)
+    assert found is not None
+    return found
 
 
 @pytest.fixture
@@ -117,6 +123,7 @@ class TestOperators:
     def test_a_key_opens_what_its_role_says(self, connection, now, pepper):
         key = issue_operator(connection, now, pepper, name="eva", role="viewer")
         operator = check_operator(connection, now, pepper, key.text)
+        assert operator is not None
         assert (operator.name, operator.role, operator.id) == ("eva", "viewer", key.key_id)
         assert key.text[24:67] not in repr(operator)
 
