@@ -22,7 +22,7 @@ from vendor_api.ledger.commands import (
     UnknownAccount,
     UnknownCharge,
 )
-from vendor_api.ledger.writer import Work
+from vendor_api.ledger.jobs import Work
 from vendor_api.metering.refusals import translate
 
 T = TypeVar("T")

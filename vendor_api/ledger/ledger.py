@@ -152,6 +152,15 @@ class Ledger:
         """`query`'s result over one state of the database. Raises LedgerUnavailable."""
         return await self._read(query)
 
+    async def survey(self, query: Callable[[Connection], T]) -> T:
+        """Like `read`, with one state for every statement of the query, and minutes for each."""
+
+        def run() -> T:
+            with self.database.snapshot() as connection:
+                return query(connection)
+
+        return await self._run(run)
+
     async def prices(self, model: str) -> dict[Modality, Price]:
         """The model's current prices; empty when it is not for sale."""
         return await self._read(lambda c: current_prices(c, read_clock(c), model))
