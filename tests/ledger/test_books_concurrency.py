@@ -3,6 +3,7 @@
 import os
 import threading
 from collections import Counter
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -29,7 +30,7 @@ def till(shop, api_key):
 
 
 def total(outcomes):
-    seen = Counter()
+    seen: Counter[str] = Counter()
     for each in outcomes:
         seen.update(each)
     seen.pop("tried again", None)
@@ -146,7 +147,8 @@ def test_case_17_sixteen_processes_on_overlapping_accounts_lose_and_double_nothi
 
 def at_once(count, call):
     """What each of so many threads got, exceptions included."""
-    barrier, outcomes = threading.Barrier(count), [None] * count
+    barrier = threading.Barrier(count)
+    outcomes: list[Any] = [None] * count
 
     def run(n):
         barrier.wait()

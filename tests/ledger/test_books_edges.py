@@ -126,7 +126,7 @@ def find_floats(tree):
         division = isinstance(node, ast.BinOp | ast.AugAssign) and isinstance(node.op, ast.Div)
         called = isinstance(node, ast.Call) and getattr(node.func, "id", None) == "float"
         if (literal and id(node) not in seconds) or division or called:
-            yield node.lineno
+            yield getattr(node, "lineno", 0)
 
 
 def test_case_19_the_search_for_floats_finds_them():

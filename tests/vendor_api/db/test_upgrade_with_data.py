@@ -9,7 +9,7 @@ from vendor_api.db import open_database, read_clock
 from vendor_api.db.clock import HOUR
 from vendor_api.ledger.audit import audit
 from vendor_api.ledger.capture import capture
-from vendor_api.ledger.commands import Adjust, Credit, Line, Refund, Reserve
+from vendor_api.ledger.commands import Adjust, Credit, Hold, Line, Refund, Reserve
 from vendor_api.ledger.corrections import adjust_balance, refund_charge
 from vendor_api.ledger.credits import add_credit, expire_due, list_grants
 from vendor_api.ledger.prices import current_prices
@@ -101,6 +101,7 @@ def request(connection, now, key, images):
 
 def buy(connection, now, key, images):
     hold = reserve(connection, now, request(connection, now, key, images))
+    assert isinstance(hold, Hold)
     return capture(connection, now, hold, [True] * images)
 
 
@@ -184,6 +185,7 @@ def test_a_hold_from_before_is_released_after(old_url):
     with database.write() as connection:
         now = read_clock(connection)
         hold = reserve(connection, now, request(connection, now, "k9", 3))
+        assert isinstance(hold, Hold)
         release(connection, hold, final=False)
     database.close()
     require_right(old_url)

@@ -44,27 +44,26 @@ SETTINGS = settings(
 key = st.sampled_from(sorted(REQUESTS))
 amount = st.integers(1, 9).map(lambda n: n * PRICE) | st.integers(1, 3 * PRICE)
 lifetime = st.sampled_from([1, 30 * SECOND, 60 * SECOND, 61 * SECOND, HOUR])
+step = st.sampled_from([1, 30 * SECOND, 60 * SECOND, HOUR, DAY, 31 * DAY])
+kind = st.sampled_from(["credit", "promo"])
+cap = st.none() | st.integers(0, 8)
 hold = st.integers(0, 99)
 delivered = st.lists(st.booleans(), min_size=6, max_size=6) | st.just([True] * 6)
-COMMANDS = {
-    "credit": (2, amount, st.sampled_from(["credit", "promo"]), st.none()),
-    "credit ": (3, amount, st.sampled_from(["credit", "promo"]), lifetime),
-    "reserve": (6, key, st.sampled_from([0, 90, 7200, 7200])),
-    "capture": (5, hold, delivered),
-    "release": (2, hold, st.sampled_from([False, False, True])),
-    "sweep": (1,),
-    "refund": (1, hold, st.none() | amount),
-    "adjust": (1, amount, st.sampled_from([1, -1])),
-    "cap": (1, st.sampled_from(KINDS), st.sampled_from(WINDOWS), st.none() | st.integers(2, 20)),
-    "advance": (2, st.sampled_from([1, 30 * SECOND, 60 * SECOND, HOUR, DAY, 31 * DAY])),
-    "reach": (3, st.sampled_from([-1, 0, 0, 1])),
-    "crash": (1,),
+WEIGHTED = {
+    st.tuples(st.just("credit"), amount, kind, st.none()): 2,
+    st.tuples(st.just("credit"), amount, kind, lifetime): 3,
+    st.tuples(st.just("reserve"), key, st.sampled_from([0, 90, 7200, 7200])): 6,
+    st.tuples(st.just("capture"), hold, delivered): 5,
+    st.tuples(st.just("release"), hold, st.sampled_from([False, False, True])): 2,
+    st.tuples(st.just("sweep")): 1,
+    st.tuples(st.just("refund"), hold, st.none() | amount): 1,
+    st.tuples(st.just("adjust"), amount, st.sampled_from([1, -1])): 1,
+    st.tuples(st.just("cap"), st.sampled_from(KINDS), st.sampled_from(WINDOWS), cap): 1,
+    st.tuples(st.just("advance"), step): 2,
+    st.tuples(st.just("reach"), st.sampled_from([-1, 0, 0, 1])): 3,
+    st.tuples(st.just("crash")): 1,
 }
-command = st.one_of(
-    st.tuples(st.just(name.strip()), *arguments)
-    for name, (weight, *arguments) in COMMANDS.items()
-    for _ in range(weight)
-)
+command = st.one_of([each for each, weight in WEIGHTED.items() for _ in range(weight)])
 history = st.tuples(
     st.sampled_from([0, 8 * PRICE]), st.lists(command, min_size=STEPS, max_size=STEPS)
 )

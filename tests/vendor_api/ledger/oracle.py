@@ -7,7 +7,9 @@ from vendor_api.ledger.caps import bound_window
 from vendor_api.ledger.commands import (
     REBUY_FREE_DAYS,
     REPLAYS_PER_DAY,
+    CapKind,
     CapReached,
+    CapWindow,
     Hold,
     HoldLost,
     InsufficientCredit,
@@ -34,7 +36,7 @@ class Charge:
     amount: int
     held_at: int
     overdue_at: int
-    windows: list[tuple[str, str, int]]
+    windows: list[tuple[CapKind, CapWindow, int]]
     epoch: int = 1
     cost: int = 0
     refunded: int = 0
@@ -52,8 +54,8 @@ class Oracle:
     grants: list[Grant] = field(default_factory=list)
     charges: dict[str, Charge] = field(default_factory=dict)
     bought: dict[str, int] = field(default_factory=dict)
-    caps: dict[tuple[str, str], int] = field(default_factory=dict)
-    windows: dict[tuple[str, str, int], list[int]] = field(default_factory=dict)
+    caps: dict[tuple[CapKind, CapWindow], int] = field(default_factory=dict)
+    windows: dict[tuple[CapKind, CapWindow, int], list[int]] = field(default_factory=dict)
     """(kind, window, start) → [used, held]"""
 
     @property

@@ -72,7 +72,7 @@ async def buy(ledger, request, seen):
 
 async def spend(ledger, me, account_id, count):
     """`count` requests at once, each for an item of its own."""
-    seen = Counter()
+    seen: Counter[str] = Counter()
     prices = await ledger.prices("icon-clip")
     requests = [
         write_request(prices, account_id, f"{me}.{n}", f"item {me}.{n}") for n in range(int(count))
@@ -83,7 +83,7 @@ async def spend(ledger, me, account_id, count):
 
 async def refund(ledger, me, account_id, charge_id):
     """The same refund as everybody else."""
-    seen = Counter()
+    seen: Counter[str] = Counter()
 
     def work(connection, now):
         return refund_charge(connection, now, Refund(charge_id, None, "same", "was blurred"))
@@ -96,7 +96,8 @@ async def refund(ledger, me, account_id, charge_id):
 
 async def mingle(ledger, me, seconds, *account_ids):
     """Groups of credits and purchases for random accounts, in any order, until time is up."""
-    seen, chance = Counter(), random.Random(int(me))
+    seen: Counter[str] = Counter()
+    chance = random.Random(int(me))
     prices = await ledger.prices("icon-clip")
     end, turn = time.monotonic() + float(seconds), 0
     while time.monotonic() < end:

@@ -57,7 +57,7 @@ class TestStatus:
         with pytest.raises(UnknownAccount):
             till.run(lambda c: set_status(c, "acct_none", "frozen"))
         with pytest.raises(ValueError, match="active, frozen or closed"):
-            till.run(lambda c: set_status(c, till.account_id, "happy"))
+            till.run(lambda c: set_status(c, till.account_id, "happy"))  # type: ignore[arg-type]
 
 
 class TestCreditLimit:

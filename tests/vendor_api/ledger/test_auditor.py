@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from vendor_api.db.tables import account, audit_log
-from vendor_api.ledger.auditor import Auditor
+from vendor_api.ledger.auditor import Auditor, AuditReport
 
 
 class Clock:
@@ -52,7 +52,8 @@ def read_log(shop):
 
 
 async def test_audits_at_start_and_every_minute(shop):
-    clock, seen = Clock(), []
+    clock = Clock()
+    seen: list[AuditReport] = []
     await run(Auditor(shop.database, clock=clock, sleep=clock.sleep, on_result=seen.append))
     assert [report.ok for report in seen] == [True] * 3
     assert clock.slept == [60, 60, 60]
@@ -91,7 +92,8 @@ async def test_freezes_only_the_account_that_is_wrong_and_says_why(shop):
 
 async def test_goes_on_and_freezes_once(shop):
     tamper(shop)
-    clock, seen = Clock(naps=2), []
+    clock = Clock(naps=2)
+    seen: list[AuditReport] = []
     await run(Auditor(shop.database, clock=clock, sleep=clock.sleep, on_result=seen.append))
     assert [report.frozen for report in seen] == [(shop.account.id,), ()]
     assert len(read_log(shop)) == 1

@@ -11,7 +11,7 @@ from vendor_api.ledger.commands import CapReached, InsufficientCredit
 
 
 def instant(*parts):
-    return as_microseconds(datetime(*parts, tzinfo=UTC))
+    return as_microseconds(datetime(*parts).replace(tzinfo=UTC))
 
 
 @pytest.fixture
