@@ -11,7 +11,13 @@ from shared.errors import ERROR_KINDS, ErrorCode
 from shared.wire import EmbeddingRequest, Problem
 from vendor_api.errors import MEDIA_TYPE
 
-ANYWHERE = (ErrorCode.INVALID_REQUEST, ErrorCode.REQUEST_TOO_LARGE, ErrorCode.INTERNAL)
+ANYWHERE = (
+    ErrorCode.INVALID_REQUEST,
+    ErrorCode.REQUEST_TIMEOUT,
+    ErrorCode.REQUEST_TOO_LARGE,
+    ErrorCode.INTERNAL,
+    ErrorCode.OVERLOADED,
+)
 WITH_A_KEY = (
     ErrorCode.INVALID_API_KEY,
     ErrorCode.FORBIDDEN,

@@ -23,6 +23,14 @@ ATTEMPTS = 3
 _RETRYABLE_STATES = {"40001", "40P01", "55P03"}
 """Serialisation failure, deadlock, lock timeout: PostgreSQL rolled back, nothing happened."""
 
+_GIVE_UP = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""libpq's words for leaving a server that a dead network hides: in seconds, and milliseconds."""
+
 T = TypeVar("T")
 
 __all__ = ["Database", "is_contention", "open_database", "parse_url", "sqlite_path"]
@@ -137,7 +145,7 @@ def _create_engine(url: URL, busy_timeout_s: float, *, begin: str, pool_size: in
         "default_transaction_read_only": "on" if begin == "BEGIN" else "off",
     }
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    arguments = {"options": options, "connect_timeout": STATEMENT_TIMEOUT_S}
+    arguments = {"options": options, "connect_timeout": STATEMENT_TIMEOUT_S, **_GIVE_UP}
     return create_engine(url, connect_args=arguments, pool_pre_ping=True, pool_size=pool_size)
 
 
