@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO_OUT ?= demo-out
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check mutate bench-full clean
+.PHONY: setup demo test check mutate bench-full bench-ledger soak nightly clean
 
 setup: $(STAMP)
 
@@ -36,6 +36,18 @@ mutate: $(STAMP)
 # Every style left out in turn; goes on where `make demo` ended.
 bench-full: $(STAMP)
 	$(BIN)/python -m client.demo.folds --out $(DEMO_OUT)
+
+# Charges a second with group commit and without it; the machine should be idle.
+bench-ledger: $(STAMP)
+	$(BIN)/python -m tests.bench.ledger
+
+# Ten minutes of random kills of vendor, client, Redis and PostgreSQL under load, then an audit.
+soak: $(STAMP)
+	$(BIN)/python -m pytest -m soak -s tests/soak
+
+# The ledger's state machine, ten times as long as in `make test`.
+nightly: $(STAMP)
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest -q tests/ledger/test_books_machine.py
 
 clean:
 	rm -rf $(DEMO_OUT) .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
