@@ -103,6 +103,7 @@ def rotate(
         return describe_issued(connection, now, new), old.expires_at
 
     issued, ends_at = shell.change(work)
+    _announce(shell, key_id)
     document = issued.model_dump(exclude={"object"}) | {"old_expires_at": ends_at}
     shell.show(document, issued.api_key, as_json=as_json)
     typer.echo(f"{_KEEP}; {key_id} ends at {ends_at}", err=True)
@@ -173,12 +174,13 @@ def limits(
 
     shell = Shell.of(ctx)
     document = shell.change(work).model_dump(exclude={"object"})
+    _announce(shell, key_id)
     shell.show(document, f"limits of {key_id} set", as_json=as_json)
 
 
 @keys.command()
 def revoke(ctx: typer.Context, key: KeyArgument, as_json: JsonFlag = False) -> None:
-    """End a key for ever; a running server follows within half a minute.
+    """End a key for ever; a running server follows at once with Redis, else within half a minute.
 
     Example: vl2v-vendor keys revoke key_0a1B2c3D4e5F
     """
@@ -190,7 +192,16 @@ def revoke(ctx: typer.Context, key: KeyArgument, as_json: JsonFlag = False) -> N
         revoked = False
     if not revoked:
         raise Refusal(f"there is no active key {key_id}: see `vl2v-vendor keys list`")
+    _announce(shell, key_id)
     shell.show({"id": key_id, "revoked": True}, f"revoked {key_id}", as_json=as_json)
+
+
+def _announce(shell: Shell, key_id: str) -> None:
+    """Running servers look the key up again; those that do not hear it do so within seconds."""
+    if shell.settings.redis_url is not None:
+        from vendor_api.auth.changes import announce_change
+
+        announce_change(shell.settings.redis_url, key_id)
 
 
 def _open_pepper(ctx: typer.Context) -> bytes:

@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.redis_server import RedisServer
 from vendor_api.auth import Authenticator, InvalidKey
 from vendor_api.auth.changes import KeyChanges, announce_change
 from vendor_api.auth.repository import KeySettings, find_key, issue_key, revoke_key
 from vendor_api.auth.service import USE_SECONDS
+from vendor_api.cli import app
 from vendor_api.db import read_clock
 from vendor_api.db.clock import SECOND
 
@@ -153,15 +155,23 @@ class TestChanges:
         await stop(listening, changes)
 
     async def test_a_command_announces_too(
-        self, authenticators: list[Authenticator], api_key: Any, own_redis: RedisServer, shop: Any
+        self,
+        authenticators: list[Authenticator],
+        api_key: Any,
+        own_redis: RedisServer,
+        vendor_database_url: str,
     ) -> None:
         changes = KeyChanges.open(own_redis.url, authenticators[0])
         listening = asyncio.create_task(changes.listen())
         await eventually(lambda: awaited(subscribers(own_redis) == 1))
         await authenticators[0].authenticate(api_key.text)
-        with shop.database.write() as connection:
-            revoke_key(connection, read_clock(connection), api_key.key_id)
-        assert await asyncio.to_thread(announce_change, own_redis.url, api_key.key_id)
+        done = await asyncio.to_thread(
+            CliRunner().invoke,
+            app,
+            ["keys", "revoke", api_key.key_id],
+            env={"VENDOR_DATABASE_URL": vendor_database_url, "VENDOR_REDIS_URL": own_redis.url},
+        )
+        assert done.exit_code == 0, done.output
         await eventually(lambda: is_refused(authenticators[0], api_key.text))
         await stop([listening], [changes])
 
