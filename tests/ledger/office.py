@@ -40,7 +40,7 @@ async def open_office(database_url: str, pepper: bytes) -> AsyncIterator[Office]
     authenticator = Authenticator.open(database_url, pepper)
     batcher = Batcher(FakeModel(), limits=BatcherLimits(max_images=4, max_texts=4))
     app = create_app(
-        VendorSettings(decode_threads=1),
+        VendorSettings(decode_threads=1, audit_seconds=0),
         engines={INFO.id: ServedModel(INFO, FakePreparation(), batcher)},
         ledger=ledger,
         authenticator=authenticator,

@@ -147,7 +147,8 @@ async def start(url: str, engine: Batcher) -> tuple[FastAPI, AsyncExitStack]:
     stack = AsyncExitStack()
     stack.push_async_callback(ledger.close)
     stack.push_async_callback(authenticator.close)
-    app = create_app(VendorSettings(), engines=served, ledger=ledger, authenticator=authenticator)
+    settings = VendorSettings(audit_seconds=0)
+    app = create_app(settings, engines=served, ledger=ledger, authenticator=authenticator)
     await stack.enter_async_context(app.router.lifespan_context(app))
     return app, stack
 

@@ -152,7 +152,7 @@ class Vendor:
 @pytest.fixture
 def settings() -> VendorSettings:
     """The vendor's settings; its parts are passed in, so that most do not matter."""
-    return VendorSettings(max_body_bytes=200_000, decode_threads=2)
+    return VendorSettings(max_body_bytes=200_000, decode_threads=2, audit_seconds=0)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import structlog
 from vendor_api import logs
 from vendor_api.app import SWEEP_SECONDS
 from vendor_api.ledger import Ledger
+from vendor_api.settings import VendorSettings
 
 
 @pytest.fixture
@@ -93,6 +94,32 @@ def test_logs_are_json_lines_when_asked(monkeypatch: pytest.MonkeyPatch) -> None
     finally:
         structlog.reset_defaults()
     assert json.loads(stream.getvalue())["status"] == 200
+
+
+class TestAudit:
+    @pytest.fixture
+    def settings(self, settings: VendorSettings) -> VendorSettings:
+        return settings.model_copy(update={"audit_seconds": 0.05})
+
+    async def test_books_that_go_wrong_while_serving_freeze_their_account(
+        self, vendor: Any, shop: Any
+    ) -> None:
+        assert (await vendor.embed("a dog")).status_code == 200
+        with shop.database.write() as connection:
+            connection.exec_driver_sql("UPDATE account_balance SET held_nanousd = 7")
+        async with asyncio.timeout(30):
+            while (await vendor.embed("a cat")).status_code != 403:  # noqa: ASYNC110  (the auditor makes it so)
+                await asyncio.sleep(0.02)
+        text = (await vendor.http.get("/metrics")).text
+        assert "vl2v_ledger_violations 1.0" in text.splitlines()
+
+    async def test_right_books_are_audited_again_and_again(self, vendor: Any) -> None:
+        async with asyncio.timeout(30):
+            while vendor.app.state.auditor.last is None:  # noqa: ASYNC110  (a thread sets it)
+                await asyncio.sleep(0.01)
+        assert vendor.app.state.auditor.last.ok
+        text = (await vendor.http.get("/metrics")).text
+        assert "vl2v_ledger_violations 0.0" in text.splitlines()
 
 
 async def test_the_sweeper_gives_back_what_a_dead_worker_held(shop: Any, ledger: Ledger) -> None:

@@ -17,6 +17,8 @@ from vendor_api.ledger.ids import new_id
 from vendor_api.ledger.rules import OVERDUE
 
 INTERVAL_S = 60
+PATIENCE_S = 5
+"""How long a server that stops waits for the audit under way."""
 REST = 20
 """Rests so many times as long as it worked: an audit takes less than 5 % of the time."""
 
@@ -69,7 +71,7 @@ class Auditor:
         while True:
             began = self._clock()
             try:
-                await asyncio.to_thread(self.check)
+                await _finish(asyncio.create_task(asyncio.to_thread(self.check)))
             except SQLAlchemyError as error:
                 _log.warning("an audit failed: %r", error)
             await self._sleep(max(self._interval_s, REST * (self._clock() - began)))
@@ -102,6 +104,15 @@ class Auditor:
             for account_id in sorted(wrong)
             if self._database.change(lambda c, it=account_id: _freeze(c, it, wrong[it]))  # type: ignore[misc]
         )
+
+
+async def _finish(check: "asyncio.Task[AuditReport]") -> None:
+    """Let an audit end before the database it reads is closed, unless it takes long."""
+    try:
+        await asyncio.shield(check)
+    except asyncio.CancelledError:
+        await asyncio.wait({check}, timeout=PATIENCE_S)
+        raise
 
 
 def _freeze(connection: Connection, account_id: str, violations: Sequence[Violation]) -> bool:

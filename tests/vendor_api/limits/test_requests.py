@@ -20,7 +20,9 @@ def vendor_database_url(sqlite_url: str) -> str:
 
 @pytest.fixture
 def settings() -> VendorSettings:
-    return VendorSettings(max_body_bytes=200_000, requests_per_minute=600, items_per_minute=1000)
+    return VendorSettings(
+        max_body_bytes=200_000, requests_per_minute=600, items_per_minute=1000, audit_seconds=0
+    )
 
 
 @pytest.fixture
