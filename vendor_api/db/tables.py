@@ -4,14 +4,11 @@
 """
 
 from sqlalchemy import (
-    BigInteger,
     CheckConstraint,
     Column,
     ForeignKey,
     Index,
-    Integer,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
     Table,
     Text,
@@ -19,19 +16,8 @@ from sqlalchemy import (
     text,
 )
 
-INT64 = BigInteger().with_variant(Integer, "sqlite")
-MAX_CREDITED_NANOUSD = 2**62 - 1
-"""Sums of two such columns stay within an int64: about 4.6 billion dollars."""
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from vendor_api.db.operation import audit_log, cap_window, key_cap, operator_key
+from vendor_api.db.schema import INT64, MAX_CREDITED_NANOUSD, metadata
 
 meta = Table(
     "meta",
@@ -95,49 +81,6 @@ api_key = Table(
     Column("items_per_minute", INT64),
     Column("bytes_per_minute", INT64),
     Column("concurrency", INT64),
-    sqlite_strict=True,
-)
-
-key_cap = Table(
-    "key_cap",
-    metadata,
-    Column("key_id", Text, ForeignKey("api_key.id"), nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("window", Text, nullable=False),
-    Column("cap", INT64, nullable=False),
-    PrimaryKeyConstraint("key_id", "kind", "window"),
-    CheckConstraint("kind IN ('items', 'spend')", name="kind"),
-    CheckConstraint("\"window\" IN ('day', 'month', 'ever')", name="window"),
-    CheckConstraint("cap >= 0", name="cap"),
-    sqlite_strict=True,
-)
-
-cap_window = Table(
-    "cap_window",
-    metadata,
-    Column("key_id", Text, ForeignKey("api_key.id"), nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("window", Text, nullable=False),
-    Column("starts_at", INT64, nullable=False),
-    Column("used", INT64, nullable=False),
-    Column("held", INT64, nullable=False),
-    PrimaryKeyConstraint("key_id", "kind", "window", "starts_at"),
-    CheckConstraint("used >= 0", name="used"),
-    CheckConstraint("held >= 0", name="held"),
-    sqlite_strict=True,
-)
-
-operator_key = Table(
-    "operator_key",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("role", Text, nullable=False),
-    Column("secret_hmac", LargeBinary, nullable=False),
-    Column("created_at", INT64, nullable=False),
-    Column("expires_at", INT64),
-    Column("last_used_at", INT64),
-    Column("revoked_at", INT64),
     sqlite_strict=True,
 )
 
@@ -271,18 +214,6 @@ Index(
     credit_grant.c.expires_at,
     sqlite_where=text("remaining_nanousd > 0"),
     postgresql_where=text("remaining_nanousd > 0"),
-)
-
-audit_log = Table(
-    "audit_log",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("at", INT64, nullable=False, index=True),
-    Column("actor", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("subject", Text, nullable=False, index=True),
-    Column("detail", Text, nullable=False),
-    sqlite_strict=True,
 )
 
 usage_rollup = Table(

@@ -194,7 +194,7 @@ class TestLedger:
         with engine.begin() as connection:
             connection.exec_driver_sql("UPDATE account_balance SET credited_nanousd = 1")
         result = shop("ledger", "verify", code=1)
-        assert "1 rules broken" in result.stdout
+        assert "2 rules broken" in result.stdout
         assert "credited: acct_" in result.stderr
         assert read_json(shop("ledger", "verify", "--json", code=1))["ok"] is False
 
