@@ -63,7 +63,7 @@ class Sampler(threading.Thread):
         self.join()
 
 
-def test_case_1_of_200_buyers_exactly_100_are_served_when_credit_covers_100(
+def test_case_01_of_200_buyers_exactly_100_are_served_when_credit_covers_100(
     till, vendor_database_url
 ):
     till.credit(100)

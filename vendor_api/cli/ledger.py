@@ -169,7 +169,7 @@ def _summarise(found: Audit) -> str:
     verdict = "ok" if found.ok else f"{len(found.violations)} rules broken"
     return (
         f"ledger {verdict}: {found.captured} captured of {found.charges} charges in "
-        f"{found.accounts} accounts, credited {show_usd(found.credited_nanousd)}, charged "
+        f"{found.accounts} accounts, credited {show_usd(found.credited_nanousd)}, debited "
         f"{show_usd(found.debited_nanousd)}, held {show_usd(found.held_nanousd)}"
     )
 
