@@ -13,9 +13,10 @@ from vendor_api.admin.orders import CapsOrder, KeyOrder, LimitsOrder, RotationOr
 from vendor_api.admin.refusals import change, read
 from vendor_api.auth.repository import KeyLimits, KeySettings, list_keys
 from vendor_api.db import read_clock
-from vendor_api.dependencies import CurrentShop
+from vendor_api.dependencies import CurrentShop, Shop
 from vendor_api.errors import VendorError
 from vendor_api.ledger.accounts import find_account
+from vendor_api.ledger.jobs import Work
 from vendor_api.openapi import responses
 
 router = APIRouter(prefix=PREFIX)
@@ -88,13 +89,9 @@ async def post_revocation(
 ) -> KeyDocument:
     """End a key for ever; ending it again changes nothing."""
 
-    def work(connection: Connection, now: int) -> KeyDocument:
-        keyring.end_key(connection, now, operator.id, key_id)
-        return describe_key(connection, now, key_id)
-
-    ended = await change(shop, "", work)
-    shop.authenticator.forget(key_id)
-    return ended
+    return await _change_key(
+        shop, key_id, lambda c, now: keyring.end_key(c, now, operator.id, key_id)
+    )
 
 
 @router.put("/keys/{key_id}/limits", responses=responses(ErrorCode.NOT_FOUND))
@@ -103,13 +100,11 @@ async def put_limits(
 ) -> KeyDocument:
     """How fast the key may ask; what is absent is as fast as the vendor's settings allow."""
 
-    def work(connection: Connection, now: int) -> KeyDocument:
-        keyring.change_limits(connection, now, operator.id, key_id, _limits(order))
-        return describe_key(connection, now, key_id)
-
-    changed = await change(shop, "", work)
-    shop.authenticator.forget(key_id)
-    return changed
+    return await _change_key(
+        shop,
+        key_id,
+        lambda c, now: keyring.change_limits(c, now, operator.id, key_id, _limits(order)),
+    )
 
 
 @router.put("/keys/{key_id}/caps", responses=responses(ErrorCode.NOT_FOUND))
@@ -126,8 +121,16 @@ async def put_caps(
         ("spend", "ever"): order.spend_ever_usd,
     }
 
+    return await _change_key(
+        shop, key_id, lambda c, now: keyring.change_caps(c, now, operator.id, key_id, caps)
+    )
+
+
+async def _change_key(shop: Shop, key_id: str, act: Work[object]) -> KeyDocument:
+    """The key after `act`; every process looks it up again."""
+
     def work(connection: Connection, now: int) -> KeyDocument:
-        keyring.change_caps(connection, now, operator.id, key_id, caps)
+        act(connection, now)
         return describe_key(connection, now, key_id)
 
     changed = await change(shop, "", work)

@@ -17,6 +17,7 @@ from vendor_api.ledger.commands import AccountStatus
 accounts = typer.Typer(help="Create, list, show, freeze accounts.", no_args_is_help=True)
 
 AccountArgument = Annotated[str, typer.Argument(help="The account's id or name.")]
+ReasonOption = Annotated[str, typer.Option(help="Why; kept in the audit log.")]
 
 __all__ = ["register"]
 
@@ -83,7 +84,7 @@ def show(ctx: typer.Context, account: AccountArgument, as_json: JsonFlag = False
 def freeze(
     ctx: typer.Context,
     account: AccountArgument,
-    reason: Annotated[str, typer.Option(help="Why; kept in the audit log.")],
+    reason: ReasonOption,
     as_json: JsonFlag = False,
 ) -> None:
     """Let an account buy nothing more; requests under way are finished and charged.
@@ -97,7 +98,7 @@ def freeze(
 def unfreeze(
     ctx: typer.Context,
     account: AccountArgument,
-    reason: Annotated[str, typer.Option(help="Why; kept in the audit log.")],
+    reason: ReasonOption,
     as_json: JsonFlag = False,
 ) -> None:
     """Let a frozen account buy again.
