@@ -1,10 +1,14 @@
-"""The methods that can be compared, and what each of them has to buy."""
+"""The methods that can be compared: what each has to buy, and how it goes about training."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from client.train.errors import check_name
 
 __all__ = ["METHODS", "Method", "find_method"]
+
+Start = Literal["fitted", "fresh"]
+Head = Literal["linear", "gelu", "mlp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,15 @@ class Method:
     """Whether it reads the teacher's vectors of the class texts."""
     trains: bool
     summary: str
+    start: Start = "fitted"
+    """The head before the backbone moves: solved on fixed features (Align, or a linear probe), or
+    as it was initialised."""
+    distils: bool = True
+    """Whether the backbone moves at all; without it the fitted head is the result."""
+    head: Head = "linear"
+    """One Linear, or Linear-GELU-Linear (gelu), or SimKD's projector without its last ReLU (mlp)."""
+    white_box: bool = False
+    """Whether it needs the teacher's own weights (the student is a copy of its image tower)."""
 
 
 METHODS = {

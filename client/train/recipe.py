@@ -6,17 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from client.train.align import align_head
+from client.train.answers import Answers, save_answers
+from client.train.building import build_task, require_teacher
 from client.train.checkpoint import restore_state, save_state, save_student
 from client.train.config import TrainConfig
-from client.train.errors import Interrupted, TrainingError
+from client.train.errors import Interrupted
 from client.train.evaluate import evaluate_fold, measure, score_pictures
 from client.train.fold import Fold
 from client.train.loop import TrainState, start_state, train_student
-from client.train.losses import teacher_logits
 from client.train.methods import find_method
 from client.train.pixels import Pixels
 from client.train.results import describe_result
@@ -24,7 +23,7 @@ from client.train.runs import RunFolder
 from client.train.sampling import DomainSampler
 from client.train.spending import count_spending
 from client.train.student import StudentSpec, build_student
-from client.train.tasks import AlignmentTask, ClassificationTask, Task
+from client.train.tasks import Task
 from client.train.teacher import Teacher
 
 CURVE_POINTS = 40
@@ -34,7 +33,7 @@ VALIDATIONS = 4
 SAVE_EVERY = 100
 """Steps between checkpoints."""
 
-__all__ = ["Job", "build_task", "run_training"]
+__all__ = ["Job", "run_training"]
 
 
 @dataclass(frozen=True)
@@ -67,36 +66,17 @@ def run_training(job: Job, *, resume: bool = True) -> dict[str, Any]:
     if method.trains:
         answers, facts = _train(job, build_task(config, job.fold, job.teacher))
     else:
-        answers = _ask_teacher(_require_teacher(config, job.teacher), job.fold)
+        answers = _ask_teacher(require_teacher(config, job.teacher), job.fold)
         facts = {"seconds": 0.0, "parameters": None, "weights": None}
-    evaluation = evaluate_fold(job.fold, answers)
+    save_answers(folder, answers)
+    evaluation = evaluate_fold(job.fold, answers.classes)
     spending = count_spending(method, [job.fold], job.teacher)
     line = describe_result(config, job.fold, evaluation, spending, facts)
     folder.finish(line)
     return line
 
 
-def build_task(config: TrainConfig, fold: Fold, teacher: Teacher | None) -> Task:
-    """The method as a task over the fold's training part. Reads the training vectors, no others.
-
-    Raises MissingVectors, and TrainingError when the method needs a teacher and has none.
-    """
-    labels = torch.from_numpy(fold.labels[fold.training])
-    method = find_method(config.method)
-    if not method.reads_texts:
-        return ClassificationTask(labels, len(fold.manifest.classes), None, config.temperature)
-    teacher = _require_teacher(config, teacher)
-    texts = torch.from_numpy(teacher.read_texts(fold))
-    if not method.reads_images:
-        return AlignmentTask(texts, labels, None, 0.0)
-    images = torch.from_numpy(teacher.read_images(fold, fold.training))
-    if method.name == "kd":
-        logits = teacher_logits(images, texts, teacher.document.logit_scale)
-        return ClassificationTask(labels, len(texts), logits, config.temperature)
-    return AlignmentTask(texts, labels, images, config.image_weight)
-
-
-def _train(job: Job, task: Task) -> tuple[NDArray[np.int64], dict[str, Any]]:
+def _train(job: Job, task: Task) -> tuple[Answers, dict[str, Any]]:
     """Align, distil, and answer every picture with the averaged student."""
     config, fold, folder = job.config, job.fold, job.folder
     began = time.monotonic()
@@ -127,7 +107,8 @@ def _train(job: Job, task: Task) -> tuple[NDArray[np.int64], dict[str, Any]]:
     _save_finished(job, task, state)
     parameters = sum(p.numel() for p in state.average.parameters())
     facts = {"seconds": spent + _since(began), "penalty": header["penalty"]}
-    return scores.argmax(axis=1), {"parameters": parameters, "weights": origin, **facts}
+    scale = 1.0 if task.classes is None else _logit_scale(job)
+    return Answers(scale * scores), {"parameters": parameters, "weights": origin, **facts}
 
 
 def _open_state(job: Job, task: Task, state: TrainState) -> tuple[TrainState, dict[str, Any]]:
@@ -179,24 +160,22 @@ def _save_finished(job: Job, task: Task, state: TrainState) -> None:
     header = {
         "classes": list(job.fold.manifest.classes),
         "texts": None if task.classes is None else task.classes.tolist(),
-        "logit_scale": job.teacher.document.logit_scale if job.teacher else 1.0,
+        "logit_scale": _logit_scale(job),
         "head_width": task.head_width,
     }
     save_student(job.folder.student, state.average, header)
 
 
-def _ask_teacher(teacher: Teacher, fold: Fold) -> NDArray[np.int64]:
-    """The teacher's own answers where evaluating it needs them; −1 elsewhere."""
-    images = teacher.read_images(fold, fold.asked, "evaluation")
-    answers = np.full(len(fold.manifest.pictures), -1, dtype=np.int64)
-    answers[fold.asked] = (images @ teacher.read_texts(fold).T).argmax(axis=1)
-    return answers
+def _logit_scale(job: Job) -> float:
+    return job.teacher.document.logit_scale if job.teacher else 1.0
 
 
-def _require_teacher(config: TrainConfig, teacher: Teacher | None) -> Teacher:
-    if teacher is None:
-        raise TrainingError(f"{config.method} needs a teacher's vectors: give --model ID")
-    return teacher
+def _ask_teacher(teacher: Teacher, fold: Fold) -> Answers:
+    """The teacher's own answers where evaluating it needs them."""
+    images, texts = teacher.read_images(fold, fold.asked, "evaluation"), teacher.read_texts(fold)
+    scores = np.full((len(fold.manifest.pictures), len(texts)), np.nan, dtype=np.float32)
+    scores[fold.asked] = teacher.document.logit_scale * images @ texts.T
+    return Answers(scores)
 
 
 def _describe_run(job: Job) -> dict[str, Any]:

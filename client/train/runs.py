@@ -1,4 +1,5 @@
-"""A run's folder: config.json, metrics.jsonl, results.jsonl, student.safetensors, done.
+"""A run's folder: config.json, metrics.jsonl, results.jsonl, answers.safetensors,
+student.safetensors, done.
 
 While training also checkpoints/last.safetensors, the whole state."""
 
@@ -36,6 +37,11 @@ class RunFolder:
         return self.path / "student.safetensors"
 
     @property
+    def answers(self) -> Path:
+        """What the run says to every picture of the folder (`answers.save_answers`)."""
+        return self.path / "answers.safetensors"
+
+    @property
     def is_done(self) -> bool:
         return self._done.is_file()
 
@@ -43,7 +49,8 @@ class RunFolder:
         """Write config.json, or accept the same one. Raises TrainingError for another run's folder."""
         self.path.mkdir(parents=True, exist_ok=True)
         if not resume:
-            for file in (self._done, self.checkpoint, self.student, self._metrics, self._results):
+            files = (self._done, self.checkpoint, self.student, self.answers)
+            for file in (*files, self._metrics, self._results):
                 file.unlink(missing_ok=True)
         elif self.config_file.is_file():
             differing = _differences(self.read_config(), config)

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from client.train.augment import augment, to_unit_range
+from client.train.building import build_task
 from client.train.loop import learning_rate, start_state, train_student
-from client.train.recipe import build_task
 from client.train.sampling import DomainSampler, domain_weights
 from client.train.student import StudentSpec, build_student
 from tests.client.train.study import CONFIG, make_job

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -10,6 +11,7 @@ from sqlalchemy import delete, update
 
 from client.cache.tables import embedding
 from client.data import scan_folders
+from client.train.answers import load_answers
 from client.train.errors import Interrupted, MissingVectors, TrainingError, UnknownName
 from client.train.finished import evaluate_student, load_finished
 from client.train.recipe import run_training
@@ -39,6 +41,7 @@ class TestTheRunFolder:
         line = run_training(job)
         names = {p.name for p in job.folder.path.iterdir() if p.is_file()}
         assert names == {
+            "answers.safetensors",
             "config.json",
             "metrics.jsonl",
             "results.jsonl",
@@ -270,3 +273,32 @@ class TestTheTargetIsNowhereInSelection:
         assert not training & {groups[i].group for i in fold.validation}
         assert {groups[i].domain for i in fold.training} == {"ink", "pale"}
         assert {groups[i].domain for i in fold.tested} == {"wash"}
+
+
+def test_a_run_keeps_what_it_says_to_every_picture(experiment, tmp_path):
+    job = make_job(experiment, tmp_path / "run")
+    line = run_training(job)
+    answers = load_answers(job.folder)
+    tested = job.fold.tested
+    right = answers.classes[tested] == job.fold.labels[tested]
+    assert right.mean() == pytest.approx(line["ood_acc"])
+    assert answers.asked.all()
+    assert answers.probabilities.sum(axis=1) == pytest.approx(
+        np.ones(len(answers.scores)), abs=1e-5
+    )
+
+
+def test_the_teacher_is_silent_about_what_it_was_not_asked(experiment, tmp_path):
+    job = make_job(experiment, tmp_path / "run", method="zero-shot")
+    run_training(job)
+    answers = load_answers(job.folder)
+    assert np.flatnonzero(answers.asked).tolist() == job.fold.asked.tolist()
+    assert (answers.classes[~answers.asked] == -1).all()
+
+
+def test_answers_of_an_unfinished_run_are_refused(experiment, tmp_path):
+    job = make_job(experiment, tmp_path / "run")
+    run_training(job)
+    job.folder.answers.unlink()
+    with pytest.raises(TrainingError, match="--no-resume"):
+        load_answers(job.folder)
