@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, Row
 
 from shared.wire import Modality
 
@@ -31,9 +31,10 @@ _FIND_IN_SQLITE = (
     "SELECT digest, bought_at FROM purchase"
     " WHERE account_id = ? AND revision = ? AND modality = ? AND digest IN ({})"
 )
-_FIND_IN_POSTGRESQL = text(
-    "SELECT digest, bought_at FROM purchase WHERE account_id = :account_id"
-    " AND revision = :revision AND modality = :modality AND digest = ANY(:digests)"
+# %b sends an array as it is: as text, every digest passes through a regular expression.
+_FIND_IN_POSTGRESQL = (
+    "SELECT digest, bought_at FROM purchase WHERE account_id = %(account_id)s"
+    " AND revision = %(revision)s AND modality = %(modality)s AND digest = ANY(%(digests)b)"
 )
 _WRITE = (
     "INSERT INTO purchase (account_id, revision, modality, digest, charge_id, bought_at) {}"
@@ -41,11 +42,9 @@ _WRITE = (
     " DO UPDATE SET charge_id = excluded.charge_id, bought_at = excluded.bought_at"
 )
 _WRITE_TO_SQLITE = _WRITE.format("VALUES (?, ?, ?, ?, ?, ?)")
-_WRITE_TO_POSTGRESQL = text(
-    _WRITE.format(
-        "SELECT :account_id, :revision, :modality, digest, charge_id, :bought_at"
-        " FROM unnest(CAST(:digests AS bytea[]), CAST(:charge_ids AS text[])) AS b(digest, charge_id)"
-    )
+_WRITE_TO_POSTGRESQL = _WRITE.format(
+    "SELECT %(account_id)s, %(revision)s, %(modality)s, digest, charge_id, %(bought_at)s::bigint"
+    " FROM unnest(%(digests)b::bytea[], %(charge_ids)b::text[]) AS b(digest, charge_id)"
 )
 
 
@@ -74,7 +73,7 @@ def write_purchases(connection: Connection, now: int, buyers: Mapping[Item, str]
             "digests": digests,
             "charge_ids": [buyers[Item(account_id, revision, modality, each)] for each in digests],
         }
-        connection.execute(_WRITE_TO_POSTGRESQL, values)
+        connection.exec_driver_sql(_WRITE_TO_POSTGRESQL, values)
 
 
 def _slice(items: Collection[Item]) -> Iterator[tuple[tuple[str, str, Modality], list[bytes]]]:
@@ -92,4 +91,5 @@ def _find(
         parameters = (account_id, revision, modality, *digests)
         return connection.exec_driver_sql(query, parameters).all()
     values = {"account_id": account_id, "revision": revision, "modality": modality}
-    return connection.execute(_FIND_IN_POSTGRESQL, {**values, "digests": digests}).all()
+    wanted = {**values, "digests": digests}
+    return connection.exec_driver_sql(_FIND_IN_POSTGRESQL, wanted).all()

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared.wire import BalanceDocument, ChargeList, Modality, UsageDocument
 from vendor_api.db import Database, as_microseconds, open_database, read_clock
+from vendor_api.db.checkpoints import Checkpointer
 from vendor_api.ledger import balance, credits, reservation, statements
 from vendor_api.ledger.audit import Audit, audit
 from vendor_api.ledger.capture import Counts
@@ -25,6 +26,7 @@ from vendor_api.ledger.commands import (
     Replay,
     Reserve,
 )
+from vendor_api.ledger.delivery import await_result
 from vendor_api.ledger.jobs import Capture, Release, Work
 from vendor_api.ledger.prices import current_prices
 from vendor_api.ledger.writer import GROUP_LIMIT, OnCommit, Writer, ignore_commit
@@ -51,8 +53,10 @@ class Ledger:
     ) -> None:
         self.database = database
         """For what reads beside the ledger, such as the auditor; closed with it."""
+        self._checkpointer = Checkpointer(database.checkpoint)
+        self._on_commit = on_commit
         self._writer = Writer(
-            database, threads=writers, group_limit=group_limit, on_commit=on_commit
+            database, threads=writers, group_limit=group_limit, on_commit=self._hear_commit
         )
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="ledger-reader")
 
@@ -77,9 +81,7 @@ class Ledger:
         try:
             ledger._expire(everything=False)
         except BaseException:
-            ledger._writer.close()
-            ledger._readers.shutdown()
-            database.close()
+            ledger._close()
             raise
         return ledger
 
@@ -93,7 +95,7 @@ class Ledger:
         reservation.validate(command)
         future = self._writer.submit(command.account_id, command)
         try:
-            return await _await(future)
+            return await await_result(future)
         except asyncio.CancelledError:
             future.add_done_callback(self._release_unwanted)
             raise
@@ -107,14 +109,14 @@ class Ledger:
         Raises HoldLost: the result must not be delivered.
         """
         command = Capture(hold, tuple(delivered), failed, repeated)
-        return await _await(self._writer.submit(hold.account_id, command))
+        return await await_result(self._writer.submit(hold.account_id, command))
 
     async def release(self, hold: Hold, *, final: bool) -> None:
         """Give the money back. `final`: no item was valid, the key is spent at amount 0.
 
         Raises HoldLost when there is nothing left to release.
         """
-        await _await(self._release(hold, final=final))
+        await await_result(self._release(hold, final=final))
 
     async def sweep(self) -> int:
         """Expire the holds and the credit that are past their time; returns how many holds."""
@@ -139,14 +141,14 @@ class Ledger:
         def work(connection: Connection, now: int) -> bool:
             return credits.add_credit(connection, now, command).new
 
-        return await _await(self._writer.submit(account_id, work))
+        return await await_result(self._writer.submit(account_id, work))
 
     async def change(self, account_id: str, work: Work[T]) -> T:
         """`work`'s result once it is committed, `work(connection, now)` run by the writer.
 
         Raises what `work` raised (then nothing has changed) and LedgerUnavailable.
         """
-        return await _await(self._writer.submit(account_id, work))
+        return await await_result(self._writer.submit(account_id, work))
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """`query`'s result over one state of the database. Raises LedgerUnavailable."""
@@ -208,6 +210,7 @@ class Ledger:
 
     def _close(self) -> None:
         self._writer.close()
+        self._checkpointer.close()
         self._readers.shutdown()
         self.database.close()
 
@@ -232,6 +235,10 @@ class Ledger:
             with suppress(LedgerUnavailable):  # closing: the next start expires it
                 self._release(hold, final=False)
 
+    def _hear_commit(self, jobs: int, seconds: float) -> None:
+        self._checkpointer.wake()
+        self._on_commit(jobs, seconds)
+
     async def _read(self, query: Callable[[Connection], T]) -> T:
         def run() -> T:
             with self.database.read() as connection:
@@ -245,11 +252,6 @@ class Ledger:
         except RuntimeError as error:  # the pool is shut down
             raise LedgerUnavailable("the ledger is closed") from error
         try:
-            return await _await(future)
+            return await await_result(future)
         except SQLAlchemyError as error:
             raise LedgerUnavailable("the database did not answer") from error
-
-
-async def _await(future: "Future[T]") -> T:
-    # A cancelled handler must not cancel a command that may already be half-way.
-    return await asyncio.shield(asyncio.wrap_future(future))

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from vendor_api.db import Database
 from vendor_api.ledger.commands import Hold, LedgerUnavailable, Receipt, Replay, Reserve
+from vendor_api.ledger.delivery import deliver_together
 from vendor_api.ledger.groups import commit
 from vendor_api.ledger.jobs import Capture, Command, Job, Release, Work
 
@@ -120,8 +121,9 @@ class Writer:
             outcomes = [error] * len(group)
         else:
             self._on_commit(len(group), monotonic() - started)
-        for job, outcome in zip(group, outcomes, strict=True):
-            if isinstance(outcome, Exception):
-                job.future.set_exception(outcome)
-            else:
-                job.future.set_result(outcome)
+        with deliver_together():
+            for job, outcome in zip(group, outcomes, strict=True):
+                if isinstance(outcome, Exception):
+                    job.future.set_exception(outcome)
+                else:
+                    job.future.set_result(outcome)
