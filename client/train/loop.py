@@ -179,11 +179,6 @@ def _add_gradients(
     total: Row = {}
     for part in world.parts(config.accumulate):
         chosen = rows[part]
-        if not len(chosen):
-            raise TrainingError(
-                f"a batch of {len(rows)} cannot be split over {world.size} processes × "
-                f"{config.accumulate} parts: raise --batch"
-            )
         with _autocast(images.device, config):
             outputs = _forward(state, images[part])
         if outputs.dtype in _DTYPES.values():

@@ -30,13 +30,13 @@ def run_training(job: Job, *, resume: bool = True) -> dict[str, Any]:
     """
     config, folder, world = job.config, job.folder, job.world
     method = find_method(config.method)
+    _check_machine(job)
     if world.leads:
         folder.claim(_describe_run(job), resume=resume)
     world.wait()
     if folder.is_done:
         return folder.result()
     if method.trains:
-        _check_machine(job)
         task = build_task(config, job.fold, job.teacher)
         student, facts = _train(job, method, task)
         if world.leads:
@@ -113,6 +113,12 @@ def _check_machine(job: Job) -> None:
         raise TrainingError(
             "BatchNorm statistics that move need a single process: leave out --update-batchnorm, "
             "or start without torchrun"
+        )
+    parts = job.world.size * job.config.accumulate
+    if job.sampler.size < parts:
+        raise TrainingError(
+            f"a batch of {job.sampler.size} cannot be split into {parts} parts: raise --batch, or "
+            "take fewer processes or a smaller --accumulate"
         )
 
 

@@ -87,11 +87,12 @@ class Swad(LastWeights):
     @torch.no_grad()
     def evaluate(self, reading: Reading) -> None:
         """Close the segment with the loss of the student as it is now."""
+        searching = self._valley.start is None
         self._valley = self._valley.after(reading.loss)
         self._ends.append(reading.step)
         self._steps = 0
         self._waiting.append([value.clone() for value in self._pair.target])
-        if self._valley.start is None:
+        if searching:
             del self._waiting[:-CONVERGE]
         while self._valley.start is not None and len(self._waiting) > TOLERATE:
             self._count(self._waiting.pop(0))
