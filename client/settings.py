@@ -71,6 +71,11 @@ class ClientSettings(BaseSettings):
         """Path or URL of the cache database."""
         return self.cache_url or str(self.home / "client.db")
 
+    @property
+    def pixel_cache(self) -> Path:
+        """Folder of decoded images; what is in it can be made again."""
+        return self.home / "pixels"
+
     def source(self, name: str) -> Source:
         """Where a setting's value comes from, when no argument was given."""
         if f"{ENV_PREFIX}{name}".upper() in {key.upper() for key in os.environ}:

@@ -1,6 +1,7 @@
 """`vl2v train`: distil what was bought into a small model."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +16,9 @@ from client.cli.training import (
     show_progress,
     stopping,
 )
+from client.settings import ClientSettings
 from client.train.config import TrainConfig
+from client.train.recipes import resolve_config
 
 __all__ = ["register"]
 
@@ -26,6 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def train(  # noqa: PLR0913  (one parameter an option)
+    context: typer.Context,
     data: options.Data,
     *,
     out: Annotated[Path, typer.Option(help="Run folder; with several methods, their parent.")],
@@ -69,6 +73,16 @@ def train(  # noqa: PLR0913  (one parameter an option)
             help="Take learning rate and λ from a file of `vl2v tune`, or from a folder's METHOD.json."
         ),
     ] = None,
+    recipe: options.Recipe = DEFAULTS.recipe,
+    sampling: options.Sampling = DEFAULTS.sampling,
+    schedule: options.Schedule = DEFAULTS.schedule,
+    align: options.Align = DEFAULTS.align,
+    averaging_kind: options.AveragingKind = DEFAULTS.averaging_kind,
+    evaluations: options.Evaluations = DEFAULTS.evaluations,
+    precision: options.Precision = DEFAULTS.precision,
+    accumulate: options.Accumulate = DEFAULTS.accumulate,
+    device: options.Device = DEFAULTS.device,
+    pixel_cache: options.PixelCache = True,
     threads: options.Threads = None,
     cache: options.Cache = None,
     resume: options.Resume = True,
@@ -94,37 +108,56 @@ def train(  # noqa: PLR0913  (one parameter an option)
         "warmup": warmup,
         "views": views,
         "averaging": averaging,
-        "batchnorm": "updated" if update_batchnorm else "frozen",
         "holdout": holdout,
         "split_seed": split_seed,
         "trial_seed": trial_seed,
+        "sampling": sampling,
+        "schedule": schedule,
+        "align": align,
+        "averaging_kind": averaging_kind,
+        "evaluations": evaluations,
+        "precision": precision,
+        "accumulate": accumulate,
+        "device": device,
     }
-    lines = _train_all(data, out, method, shared, choice, test_envs or [], cache, resume=resume)
-    for line in lines:
-        typer.echo(json.dumps(line) if as_json else _describe(line))
+    given = options.pick_given(context, shared)
+    if update_batchnorm:
+        given["batchnorm"] = "updated"
+    configs = [resolve_config(recipe, method=name, **given) for name in dict.fromkeys(method)]
+    configs = [_apply_choice(config, choice) for config in configs]
+    pixels = ClientSettings.load().pixel_cache if pixel_cache else None
+    from client.train.distributed import join_world
+
+    with join_world(device) as world:
+        lines = _train_all(data, out, configs, test_envs or [], cache, pixels, world, resume=resume)
+        for line in lines if world.leads else ():
+            typer.echo(json.dumps(line) if as_json else _describe(line))
+
+
+def _apply_choice(config: TrainConfig, choice: Path | None) -> TrainConfig:
+    from client.train.selection import apply_choice
+
+    return apply_choice(config, choice)
 
 
 def _train_all(
     data: Path,
     out: Path,
-    methods: list[str],
-    shared: dict[str, Any],
-    choice: Path | None,
+    configs: list[TrainConfig],
     test_envs: list[int],
     cache: str | None,
+    pixels: Path | None,
+    world: Any,
     *,
     resume: bool,
 ) -> list[dict[str, Any]]:
     from client.train.experiment import open_experiment
-    from client.train.selection import apply_choice
     from client.train.student import check_student
 
-    configs = [TrainConfig(**{**shared, "method": name}) for name in dict.fromkeys(methods)]
-    configs = [apply_choice(config, choice) for config in configs]
     check_student(configs[0].student)
     with open_store(cache) as store:
-        with errors().status("reading the data folder"):
-            experiment = open_experiment(data, configs[0], store)
+        with errors().status("reading the data folder") if world.leads else nullcontext():
+            experiment = open_experiment(data, configs[0], store, pixels)
         configs = [_add_targets(c, experiment.manifest.domains, test_envs) for c in configs]
         fold = experiment.fold(configs[0].targets)
         for config in configs:
@@ -132,26 +165,29 @@ def _train_all(
         lines = []
         for config in configs:
             folder = out / config.method if len(configs) > 1 else out
-            lines.append(_train_one(experiment, config, folder, resume=resume))
+            lines.append(_train_one(experiment, config, folder, world, resume=resume))
     return lines
 
 
-def _train_one(experiment: Any, config: TrainConfig, out: Path, *, resume: bool) -> dict[str, Any]:
+def _train_one(
+    experiment: Any, config: TrainConfig, out: Path, world: Any, *, resume: bool
+) -> dict[str, Any]:
     from client.train.recipe import Job, run_training
     from client.train.runs import RunFolder
 
-    with stopping() as stop, show_progress(config.method) as report:
+    with stopping() as stop, show_progress(config.method, shown=world.leads) as report:
         job = Job(
             config=config,
             fold=experiment.fold(config.targets),
-            pixels=experiment.pixels(config.image_size),
+            pixels=experiment.pixels(config.image_size, report),
             teacher=experiment.teacher(config),
             folder=RunFolder(out),
             report=report,
             stop=stop,
+            world=world,
         )
         line = run_training(job, resume=resume)
-    if line["weights"] == "random" and config.weights == "auto":
+    if world.leads and line["weights"] == "random" and config.weights == "auto":
         errors().print(
             f"no ImageNet weights of {config.student} are on this machine: it started from random "
             "ones. Give --weights FILE.safetensors for better.",

@@ -34,15 +34,15 @@ def stopping() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def show_progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on stderr that hears (stage, done, total)."""
+def show_progress(title: str, *, shown: bool = True) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on stderr, where it is shown, that hears (stage, done, total)."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=errors()) as bar:
+    with Progress(*columns, console=errors(), disable=not shown) as bar:
         task = bar.add_task(title, total=None)
 
         def hear(stage: str, done: int, total: int) -> None:

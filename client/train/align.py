@@ -13,7 +13,7 @@ from client.train.config import TrainConfig
 from client.train.evaluate import BATCH, measure
 from client.train.fold import Fold
 from client.train.heads import HeadFit, Judge
-from client.train.pixels import Pixels
+from client.train.pixels import PixelRows, Pixels, PixelSelection
 from client.train.sampling import domain_weights
 from client.train.student import Student
 from client.train.tasks import Task, read_scores
@@ -34,7 +34,7 @@ def align_head(
     pixels: every picture of the manifest. The backbone stays as it is, every domain counts alike,
     and the penalty is the one with the best mean per-class accuracy on source validation.
     """
-    training, views = pixels[fold.training], config.views + 1
+    training, views = PixelSelection(pixels, fold.training), config.views + 1
     student.eval()
     features = []
     for view in range(views):
@@ -42,7 +42,8 @@ def align_head(
         features.append(_features(student, training, view, config.trial_seed))
     rows = torch.arange(len(training)).repeat(views)
     weights = torch.from_numpy(domain_weights(fold.domains[fold.training])).repeat(views) / views
-    judge = _judge(student, task, pixels[fold.validation], fold.labels[fold.validation])
+    validation = PixelSelection(pixels, fold.validation)
+    judge = _judge(student, task, validation, fold.labels[fold.validation])
     fit = task.fit_head(torch.cat(features), rows, weights, judge)
     with torch.no_grad():
         student.head.weight.copy_(fit.weight)
@@ -52,7 +53,7 @@ def align_head(
 
 
 @torch.no_grad()
-def _features(student: Student, pixels: Pixels, view: int, seed: int) -> Tensor:
+def _features(student: Student, pixels: PixelRows, view: int, seed: int) -> Tensor:
     """float32[n, dS] of view number `view`; view 0 is the picture as it is."""
     parts = []
     for start in range(0, len(pixels), BATCH):
@@ -60,11 +61,11 @@ def _features(student: Student, pixels: Pixels, view: int, seed: int) -> Tensor:
         if view:
             draw = int(np.random.SeedSequence([seed, view, start]).generate_state(1)[0])
             images = augment(images, torch.Generator().manual_seed(draw))
-        parts.append(student.features(images))
+        parts.append(student.features(images).cpu())
     return torch.cat(parts)
 
 
-def _judge(student: Student, task: Task, pixels: Pixels, labels: NDArray[np.int64]) -> Judge:
+def _judge(student: Student, task: Task, pixels: PixelRows, labels: NDArray[np.int64]) -> Judge:
     features = _features(student, pixels, 0, 0)
 
     def judge(weight: Tensor, bias: Tensor) -> float:

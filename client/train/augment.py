@@ -30,7 +30,7 @@ def to_unit_range(pixels: NDArray[np.uint8]) -> Tensor:
 
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     """A random view of each of float32[n, 3, s, s]; borders are continued, values stay in [0, 1]."""
-    draws = torch.rand(10, len(images), generator=generator)
+    draws = torch.rand(10, len(images), generator=generator).to(images.device)
     moved = F.grid_sample(
         images, _crop(draws, list(images.shape)), padding_mode="border", align_corners=False
     )
@@ -59,7 +59,8 @@ def _recolour(images: Tensor, draws: Tensor) -> Tensor:
     cos, sin = saturation * torch.cos(turn), saturation * torch.sin(turn)
     zero, one = torch.zeros_like(cos), torch.ones_like(cos)
     rotation = torch.stack([one, zero, zero, zero, cos, -sin, zero, sin, cos], dim=1).view(-1, 3, 3)
-    matrix = torch.linalg.inv(_TO_YIQ) @ rotation @ _TO_YIQ
+    to_yiq = _TO_YIQ.to(images.device)
+    matrix = torch.linalg.inv(to_yiq) @ rotation @ to_yiq
     turned = torch.matmul(matrix, images.flatten(2)).view_as(images)
     grey = turned.mean(dim=(1, 2, 3), keepdim=True)
     factor = contrast.view(-1, 1, 1, 1)

@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from client.train.averaging import load_named
 from client.train.errors import TrainingError
 from client.train.loop import TrainState
 from client.train.student import Student
@@ -22,10 +23,16 @@ __all__ = ["read_header", "restore_state", "restore_student", "save_state", "sav
 def save_state(path: Path, state: TrainState, header: dict[str, Any]) -> None:
     """Everything that `restore_state` needs; `header` is the caller's JSON."""
     tensors = {f"student.{k}": v for k, v in state.student.state_dict().items()}
-    tensors |= {f"average.{k}": v for k, v in state.average.state_dict().items()}
+    tensors |= state.averaging.tensors()
     for index, slots in state.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in slots.items()}
-    _write(path, tensors, {**header, "step": state.step})
+    numbers = {
+        "stage": state.stage,
+        "step": state.step,
+        "averaging": state.averaging.document(),
+        "scaler": state.scaler.state_dict(),
+    }
+    _write(path, tensors, {**header, **numbers})
 
 
 def save_student(path: Path, student: Student, header: dict[str, Any]) -> None:
@@ -34,10 +41,19 @@ def save_student(path: Path, student: Student, header: dict[str, Any]) -> None:
 
 
 def restore_state(path: Path, state: TrainState) -> dict[str, Any]:
-    """Fill a fresh state, bit for bit, and return the header. Raises TrainingError."""
+    """Fill a fresh state of the same stage, bit for bit, and return the header.
+
+    Raises TrainingError.
+    """
     tensors, header = _read(path)
     _fill(state.student, tensors, "student.", path)
-    _fill(state.average, tensors, "average.", path)
+    try:
+        state.averaging.restore(tensors, header["averaging"])
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise TrainingError(
+            f"{path} is of another version: train again with --no-resume"
+        ) from error
+    state.scaler.load_state_dict(header["scaler"])
     parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
     slots: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
@@ -85,9 +101,8 @@ def _read(path: Path, *, tensors: bool = True) -> tuple[dict[str, Tensor], dict[
 
 
 def _fill(student: Student, tensors: dict[str, Tensor], prefix: str, path: Path) -> None:
-    values = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     try:
-        student.load_state_dict(values)
+        load_named(student, tensors, prefix)
     except RuntimeError as error:
         raise TrainingError(
             f"{path} holds another student: train again with --no-resume"

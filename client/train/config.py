@@ -4,9 +4,22 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from client.errors import UsageError
+from client.train.errors import check_name
 from client.train.methods import find_method
 
 DEFAULT_STUDENT = "tf_efficientnet_lite0"
+SWAD_MINIMUM = 30
+"""Evaluations that SWAD needs to find the bottom of a loss."""
+CHOICES = {
+    "recipe": ("fast", "paper"),
+    "sampling": ("uniform", "per-domain"),
+    "schedule": ("cosine", "constant"),
+    "align": ("exact", "steps"),
+    "averaging_kind": ("ema", "swad", "none"),
+    "precision": ("fp32", "bf16", "fp16"),
+    "device": ("auto", "cpu", "cuda"),
+}
+"""Settings that are one of a few words."""
 
 __all__ = ["DEFAULT_STUDENT", "TrainConfig"]
 
@@ -29,9 +42,9 @@ class TrainConfig:
     image_size: int = 224
     """Pixels a side that the student sees."""
     steps: int = 400
-    """Optimiser steps of Distill."""
+    """Optimiser steps of Distill, and of Align where that takes steps."""
     batch: int = 64
-    """Images a step, drawn uniformly over the source domains."""
+    """Images a step (`uniform` sampling), or a step and source domain (`per-domain`)."""
     lr: float = 3e-4
     """Peak learning rate of AdamW."""
     warmup: int = 20
@@ -54,9 +67,30 @@ class TrainConfig:
     """Decides the split alone, so that one purchase serves every trial."""
     trial_seed: int = 0
     """Decides sampling, augmentation and initial weights."""
+    recipe: Literal["fast", "paper"] = "fast"
+    """The table of settings (`recipes.py`) that the others were resolved from."""
+    sampling: Literal["uniform", "per-domain"] = "uniform"
+    """What a batch is: `batch` images of domains drawn uniformly, or `batch` of each domain."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """The learning rate after the warm-up."""
+    align: Literal["exact", "steps"] = "exact"
+    """How Align finds the head: solved on fixed features, or by `steps` gradient steps."""
+    averaging_kind: Literal["ema", "swad", "none"] = "ema"
+    """Which weights are kept: a running average with decay `averaging`, SWAD's mean, or the last."""
+    evaluations: int = 4
+    """Times a stage looks at source validation, evenly spaced; SWAD and gradient Align choose by
+    them."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """What the student's forward pass computes in; weights and losses stay float32."""
+    accumulate: int = 1
+    """Parts that a batch is computed in: less memory for the same step."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the student computes; auto is a CUDA device if there is one."""
 
     def __post_init__(self) -> None:
         find_method(self.method)
+        for name, words in CHOICES.items():
+            check_name(f"--{name.replace('_', '-')}", getattr(self, name), words)
         problems = [
             text
             for wrong, text in (
@@ -70,6 +104,12 @@ class TrainConfig:
                 (self.views < 1, "--views must be at least 1"),
                 (not 0 <= self.averaging < 1, "--averaging must lie in [0, 1)"),
                 (not 0 < self.holdout < 1, "--holdout must lie between 0 and 1"),
+                (self.evaluations < 1, "--evaluations must be at least 1"),
+                (not 1 <= self.accumulate <= self.batch, "--accumulate must lie in 1 … --batch"),
+                (
+                    self.averaging_kind == "swad" and self.evaluations < SWAD_MINIMUM,
+                    f"SWAD needs --evaluations {SWAD_MINIMUM} or more",
+                ),
             )
             if wrong
         ]

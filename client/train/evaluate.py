@@ -67,7 +67,7 @@ def score_pictures(
     """float32[len(rows), k]: cosines to the class texts, or logits, of the chosen pictures."""
     student.eval()
     parts = [
-        read_scores(student(to_unit_range(pixels[rows[i : i + BATCH]])), classes).numpy()
+        read_scores(student(to_unit_range(pixels[rows[i : i + BATCH]])).cpu(), classes).numpy()
         for i in range(0, len(rows), BATCH)
     ]
     width = len(classes) if classes is not None else student.spec.head_width

@@ -11,7 +11,8 @@ from client.data.splits import Split, split_pictures
 from client.train.config import TrainConfig
 from client.train.fold import Fold, make_fold
 from client.train.methods import find_method
-from client.train.pixels import Pixels, decode_manifest
+from client.train.pixel_cache import open_pixels
+from client.train.pixels import Pixels, Report, decode_manifest
 from client.train.teacher import Teacher
 
 __all__ = ["Experiment", "open_experiment"]
@@ -24,16 +25,22 @@ class Experiment:
     manifest: Manifest
     split: Split
     store: EmbeddingStore
+    pixel_cache: Path | None = None
+    """Folder of decoded pictures that outlive the process; None decodes into memory."""
     _pixels: dict[int, Pixels] = field(default_factory=dict)
 
     def fold(self, targets: tuple[str, ...]) -> Fold:
         """The fold that leaves `targets` out. Raises UnknownName, TrainingError."""
         return make_fold(self.manifest, self.split, targets)
 
-    def pixels(self, side: int) -> Pixels:
-        """Every picture at `side` pixels, decoded at the first call."""
+    def pixels(self, side: int, report: Report = lambda stage, done, total: None) -> Pixels:
+        """Every picture at `side` pixels, decoded at the first call. Raises TrainingError."""
         if side not in self._pixels:
-            self._pixels[side] = decode_manifest(self.manifest, side)
+            self._pixels[side] = (
+                open_pixels(self.manifest, side, self.pixel_cache, report)
+                if self.pixel_cache
+                else decode_manifest(self.manifest, side, report)
+            )
         return self._pixels[side]
 
     def teacher(self, config: TrainConfig) -> Teacher | None:
@@ -71,13 +78,14 @@ class Experiment:
             training=tuple(place[i] for i in self.split.training if i in place),
             validation=tuple(place[i] for i in self.split.validation if i in place),
         )
-        return Experiment(
-            manifest, split, self.store, {side: p[kept] for side, p in self._pixels.items()}
-        )
+        known = {side: pixels[kept] for side, pixels in self._pixels.items()}
+        return Experiment(manifest, split, self.store, self.pixel_cache, known)
 
 
-def open_experiment(root: Path, config: TrainConfig, store: EmbeddingStore) -> Experiment:
+def open_experiment(
+    root: Path, config: TrainConfig, store: EmbeddingStore, pixel_cache: Path | None = None
+) -> Experiment:
     """Scan and split a data folder. Raises DataError."""
     manifest = scan_folders(root, memo=store.digests)
     split = split_pictures(manifest, seed=config.split_seed, holdout=config.holdout)
-    return Experiment(manifest, split, store)
+    return Experiment(manifest, split, store, pixel_cache)

@@ -1,109 +1,210 @@
-"""The training loop: one screen, one process; every step is a pure function of state, seed and step."""
+"""The training loop of both stages; every step is a pure function of state, seed and step."""
 
-import copy
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from client.train.augment import augment, to_unit_range
+from client.train.averaging import BestHead, Ema, LastWeights, WeightAverage
 from client.train.config import TrainConfig
+from client.train.distributed import SOLO, World
 from client.train.errors import TrainingError
-from client.train.pixels import Pixels
+from client.train.pixels import PixelRows
 from client.train.sampling import DomainSampler
 from client.train.student import Student
+from client.train.swad import Swad
 from client.train.tasks import Task
 
-__all__ = ["TrainState", "learning_rate", "start_state", "train_student"]
+Stage = Literal["align", "distill"]
+
+__all__ = [
+    "Stage",
+    "TrainState",
+    "draw_views",
+    "is_evaluation",
+    "learning_rate",
+    "set_stage_mode",
+    "start_state",
+    "train_student",
+]
 
 Row = dict[str, float]
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass
 class TrainState:
-    """All that a resumed run needs."""
+    """All that a resumed stage needs."""
 
     student: Student
-    average: Student
-    """The running average of the weights; this is what is evaluated."""
+    averaging: WeightAverage
     optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    """Keeps float16 gradients in range; does nothing at other precisions."""
+    stage: Stage = "distill"
     step: int = 0
 
+    @property
+    def average(self) -> Student:
+        """The weights that the stage leaves behind."""
+        return self.averaging.model
 
-def start_state(student: Student, task: Task, config: TrainConfig) -> TrainState:
-    """A fresh state from an aligned student. A frozen head is in no optimiser and gets no gradient."""
-    student.head.requires_grad_(task.trains_head)
-    moved = [p for p in student.parameters() if p.requires_grad]
+    @property
+    def moved(self) -> list[nn.Parameter]:
+        """What the optimiser changes."""
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+
+def start_state(
+    student: Student, task: Task, config: TrainConfig, stage: Stage = "distill"
+) -> TrainState:
+    """A fresh state of a stage. Align moves the head alone; a head that Distill leaves as it is, is
+    in no optimiser and gets no gradient."""
+    student.head.requires_grad_(stage == "align" or task.trains_head)
+    trained = student.head if stage == "align" else student
+    moved = [p for p in trained.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in moved if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in moved if p.ndim < 2], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=config.lr, fused=True)
-    average = copy.deepcopy(student).requires_grad_(False)
-    return TrainState(student, average, optimizer)
+    scaler = torch.amp.GradScaler(moved[0].device.type, enabled=config.precision == "fp16")
+    return TrainState(student, _start_average(student, config, stage), optimizer, scaler, stage)
+
+
+def _start_average(student: Student, config: TrainConfig, stage: Stage) -> WeightAverage:
+    if stage == "align":
+        return BestHead(student)
+    if config.averaging_kind == "ema":
+        return Ema(student, config.averaging)
+    return Swad(student) if config.averaging_kind == "swad" else LastWeights(student)
 
 
 def train_student(
     state: TrainState,
     task: Task,
-    pixels: Pixels,
+    pixels: PixelRows,
     sampler: DomainSampler,
     config: TrainConfig,
     *,
     after_step: Callable[[TrainState, Row], None],
     stop: Callable[[], bool] = lambda: False,
+    world: World = SOLO,
 ) -> bool:
-    """Train until `config.steps`; False when `stop` ended it earlier, between two steps.
+    """Train until `config.steps`, or until the average has ended; False when `stop` came first.
 
     `pixels`: uint8[n, s, s, 3], the training part, in the order of the task's rows.
     """
-    state.student.set_mode(training=True, batchnorm=config.batchnorm)
-    while state.step < config.steps:
-        if stop():
+    set_stage_mode(state, config)
+    while state.step < config.steps and not state.averaging.ended:
+        if world.any(stop()):
             return False
         rate = learning_rate(state.step, config)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         # Dropout, where a student has some, draws from the global generator.
-        torch.manual_seed(_mix(config.trial_seed, state.step))
-        generator = torch.Generator().manual_seed(_mix(config.trial_seed + 1, state.step))
-        rows = sampler.draw(state.step)
-        images = augment(to_unit_range(pixels[rows]), generator)
-        losses = task.loss(state.student(images), torch.from_numpy(rows))
-        if not torch.isfinite(losses["loss"]):
-            raise TrainingError(f"the loss is not finite at step {state.step}: lower --lr")
+        torch.manual_seed(
+            _mix(config.trial_seed, state.step, *([world.rank] if world.rank else []))
+        )
+        # Align's batches come after Distill's in the stream, so that the two differ.
+        tick = state.step + (config.steps if state.stage == "align" else 0)
+        rows, images = draw_views(tick, pixels, sampler, config, state.moved[0].device)
         state.optimizer.zero_grad(set_to_none=True)
-        losses["loss"].backward()  # type: ignore[no-untyped-call]
-        state.optimizer.step()
-        _average(state, config.averaging)
+        losses = world.sum_values(_add_gradients(state, task, images, rows, config, world))
+        if not math.isfinite(losses["loss"]):
+            raise TrainingError(f"the loss is not finite at step {state.step}: lower --lr")
+        world.sum_gradients(state.moved)
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+        state.averaging.update()
         state.step += 1
-        after_step(state, {"lr": rate} | {k: float(v.detach()) for k, v in losses.items()})
+        after_step(state, {"lr": rate} | losses)
     return True
 
 
+def draw_views(
+    tick: int, pixels: PixelRows, sampler: DomainSampler, config: TrainConfig, device: torch.device
+) -> tuple[NDArray[np.int64], Tensor]:
+    """Batch number `tick`: positions int64[b], and a random view of each, float32[b, 3, s, s] in
+    [0, 1] on the device. What is drawn depends on seed and tick alone."""
+    generator = torch.Generator().manual_seed(_mix(config.trial_seed + 1, tick))
+    rows = sampler.draw(tick)
+    return rows, augment(to_unit_range(pixels[rows]).to(device), generator)
+
+
+def set_stage_mode(state: TrainState, config: TrainConfig) -> None:
+    """Training or evaluation mode of the layers, as the stage wants it; evaluating changes it."""
+    if state.stage == "align":
+        state.student.eval()
+    else:
+        state.student.set_mode(training=True, batchnorm=config.batchnorm)
+
+
 def learning_rate(step: int, config: TrainConfig) -> float:
-    """Linear warm-up, then a cosine fall that ends just above zero."""
+    """Linear warm-up, then a cosine fall that ends just above zero, or a constant."""
     warmup = min(config.warmup, config.steps // 2)
     if step < warmup:
         return config.lr * (step + 1) / warmup
+    if config.schedule == "constant":
+        return config.lr
     done = (step - warmup) / (config.steps - warmup)
     return config.lr * 0.5 * (1 + math.cos(math.pi * done))
 
 
-@torch.no_grad()
-def _average(state: TrainState, decay: float) -> None:
-    """average ← d·average + (1−d)·student, d growing to `decay` so that early weights fade."""
-    d = min(decay, (1 + state.step) / (10 + state.step))
-    ours: dict[str, Tensor] = state.average.state_dict()
-    for name, value in state.student.state_dict().items():
-        if value.is_floating_point():
-            ours[name].lerp_(value, 1 - d)  # exact where nothing moved
-        else:
-            ours[name].copy_(value)
+def is_evaluation(step: int, config: TrainConfig) -> bool:
+    """Whether source validation is looked at after `step` steps: at ⌈k·steps/evaluations⌉, k = 1, 2 …"""
+    done = step * config.evaluations // config.steps
+    return done > (step - 1) * config.evaluations // config.steps
 
 
-def _mix(seed: int, step: int) -> int:
-    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+def _add_gradients(
+    state: TrainState,
+    task: Task,
+    images: Tensor,
+    rows: NDArray[np.int64],
+    config: TrainConfig,
+    world: World,
+) -> Row:
+    """Add this process's share of the batch's gradient, and return its share of the losses.
+
+    The loss is computed beside the cached vectors, in memory; outputs are small.
+    """
+    total: Row = {}
+    for part in world.parts(config.accumulate):
+        chosen = rows[part]
+        with _autocast(images.device, config):
+            outputs = _forward(state, images[part])
+        if outputs.dtype in _DTYPES.values():
+            outputs = outputs.float()
+        losses = task.loss(outputs.cpu(), torch.from_numpy(chosen))
+        share = len(chosen) / len(rows)
+        state.scaler.scale(losses["loss"] * share).backward()  # type: ignore[no-untyped-call]
+        for name, value in losses.items():
+            total[name] = total.get(name, 0.0) + float(value.detach()) * share
+    return total
+
+
+def _forward(state: TrainState, images: Tensor) -> Tensor:
+    if state.stage == "distill":
+        outputs: Tensor = state.student(images)
+        return outputs
+    with torch.no_grad():
+        features = state.student.features(images)
+    aligned: Tensor = state.student.head(features)
+    return aligned
+
+
+def _autocast(device: torch.device, config: TrainConfig) -> AbstractContextManager[object]:
+    dtype = _DTYPES.get(config.precision)
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
+
+
+def _mix(*seeds: int) -> int:
+    return int(np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0] >> np.uint64(1))

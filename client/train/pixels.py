@@ -1,7 +1,11 @@
-"""The pictures as one uint8 array, decoded once and kept in memory."""
+"""The pictures as one uint8 array, decoded once: in memory, or in a file that is mapped into it."""
 
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,22 +15,66 @@ from client.data.manifest import Manifest
 from client.train.errors import TrainingError
 
 Pixels = NDArray[np.uint8]
-"""uint8[n, s, s, 3]."""
+"""uint8[n, s, s, 3]; in memory, or a file's (`pixel_cache.py`)."""
+Report = Callable[[str, int, int], None]
 THREADS = 4
+CHUNK = 64
+"""Pictures between two reports."""
 
-__all__ = ["Pixels", "decode_manifest", "decode_picture"]
+__all__ = [
+    "PixelRows",
+    "PixelSelection",
+    "Pixels",
+    "Report",
+    "decode_chunks",
+    "decode_manifest",
+    "decode_picture",
+]
 
 
-def decode_manifest(manifest: Manifest, side: int) -> Pixels:
+class PixelRows(Protocol):
+    """uint8[n, s, s, 3], read where it is indexed by a slice or by positions."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> Pixels: ...
+
+
+@dataclass(frozen=True)
+class PixelSelection:
+    """Some pictures of many, copied only when they are asked for."""
+
+    pixels: PixelRows
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: Any, /) -> Pixels:
+        return self.pixels[self.rows[rows]]
+
+
+def decode_manifest(
+    manifest: Manifest, side: int, report: Report = lambda stage, done, total: None
+) -> Pixels:
     """Every picture of the manifest, in its order, at `side` pixels. Raises TrainingError."""
     pixels = np.empty((len(manifest.pictures), side, side, 3), dtype=np.uint8)
-
-    def fill(row: int) -> None:
-        pixels[row] = decode_picture(manifest.root / manifest.pictures[row].path, side)
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(fill, range(len(pixels))))
+    start = 0
+    for chunk in decode_chunks(manifest, side, report):
+        pixels[start : start + len(chunk)] = chunk
+        start += len(chunk)
     return pixels
+
+
+def decode_chunks(manifest: Manifest, side: int, report: Report) -> Iterator[Pixels]:
+    """The same a few pictures at a time, in constant memory. Raises TrainingError."""
+    files = [manifest.file(picture) for picture in manifest.pictures]
+    with ThreadPoolExecutor(THREADS) as pool:
+        for start in range(0, len(files), CHUNK):
+            report("decode", start, len(files))
+            chunk = files[start : start + CHUNK]
+            yield np.stack(list(pool.map(decode_picture, chunk, repeat(side))))
+    report("decode", len(files), len(files))
 
 
 def decode_picture(file: Path, side: int) -> Pixels:

@@ -1,56 +1,26 @@
 """One run from end to end: align, distil, evaluate, write down."""
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from client.train.align import align_head
 from client.train.answers import Answers, save_answers
 from client.train.building import build_task, require_teacher
-from client.train.checkpoint import restore_state, save_state, save_student
-from client.train.config import TrainConfig
-from client.train.errors import Interrupted
-from client.train.evaluate import evaluate_fold, measure, score_pictures
+from client.train.checkpoint import save_student
+from client.train.errors import TrainingError
+from client.train.evaluate import evaluate_fold, score_pictures
 from client.train.fold import Fold
-from client.train.loop import TrainState, start_state, train_student
-from client.train.methods import find_method
-from client.train.pixels import Pixels
+from client.train.job import Job
+from client.train.loop import start_state
+from client.train.methods import Method, find_method
 from client.train.results import describe_result
-from client.train.runs import RunFolder
-from client.train.sampling import DomainSampler
 from client.train.spending import count_spending
-from client.train.student import StudentSpec, build_student
+from client.train.stages import align, distill, open_notes
+from client.train.student import Student, StudentSpec, build_student
 from client.train.tasks import Task
 from client.train.teacher import Teacher
 
-CURVE_POINTS = 40
-"""Rows that the loss leaves in metrics.jsonl."""
-VALIDATIONS = 4
-"""Times a run looks at source validation, evenly spaced, for the curves alone."""
-SAVE_EVERY = 100
-"""Steps between checkpoints."""
-
 __all__ = ["Job", "run_training"]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run to be made."""
-
-    config: TrainConfig
-    fold: Fold
-    pixels: Pixels
-    """Every picture of the manifest, decoded at the config's image size."""
-    teacher: Teacher | None
-    """None for a method that reads no vectors."""
-    folder: RunFolder
-    report: Callable[[str, int, int], None] = field(default=lambda stage, done, total: None)
-    """Hears (stage, steps done, steps in all)."""
-    stop: Callable[[], bool] = field(default=lambda: False)
-    """Asked between steps; True saves the state and ends with Interrupted."""
 
 
 def run_training(job: Job, *, resume: bool = True) -> dict[str, Any]:
@@ -58,116 +28,54 @@ def run_training(job: Job, *, resume: bool = True) -> dict[str, Any]:
 
     A finished run is returned as it is. Raises MissingVectors, TrainingError, Interrupted.
     """
-    config, folder = job.config, job.folder
+    config, folder, world = job.config, job.folder, job.world
     method = find_method(config.method)
-    folder.claim(_describe_run(job), resume=resume)
+    _check_machine(job)
+    if world.leads:
+        folder.claim(_describe_run(job), resume=resume)
+    world.wait()
     if folder.is_done:
         return folder.result()
     if method.trains:
-        answers, facts = _train(job, build_task(config, job.fold, job.teacher))
-    else:
+        task = build_task(config, job.fold, job.teacher)
+        student, facts = _train(job, method, task)
+        if world.leads:
+            _save_finished(job, task, student)
+            _write_down(job, _answer(job, task, student), facts)
+    elif world.leads:
         answers = _ask_teacher(require_teacher(config, job.teacher), job.fold)
-        facts = {"seconds": 0.0, "parameters": None, "weights": None}
-    save_answers(folder, answers)
-    evaluation = evaluate_fold(job.fold, answers.classes)
-    spending = count_spending(method, [job.fold], job.teacher)
-    line = describe_result(config, job.fold, evaluation, spending, facts)
-    folder.finish(line)
-    return line
+        _write_down(job, answers, {"seconds": 0.0, "parameters": None, "weights": None})
+    world.wait()
+    return folder.result()
 
 
-def _train(job: Job, task: Task) -> tuple[Answers, dict[str, Any]]:
-    """Align, distil, and answer every picture with the averaged student."""
-    config, fold, folder = job.config, job.fold, job.folder
-    began = time.monotonic()
+def _train(job: Job, method: Method, task: Task) -> tuple[Student, dict[str, Any]]:
+    """Align, distil, and the averaged student with what there is to say about it."""
+    config = job.config
+    notes = open_notes(job)
     spec = StudentSpec(config.student, config.image_size, task.head_width)
     student, origin = build_student(spec, weights=config.weights, seed=config.trial_seed)
-    state, header = _open_state(job, task, start_state(student, task, config))
-    spent = float(header["seconds"])
-
-    def save(current: TrainState) -> None:
-        save_state(folder.checkpoint, current, {**header, "seconds": spent + _since(began)})
-
-    if not train_student(
-        state,
-        task,
-        job.pixels[fold.training],
-        DomainSampler(fold.domains[fold.training], config.batch, config.trial_seed),
-        config,
-        after_step=lambda current, row: _after_step(job, task, current, row, save),
-        stop=job.stop,
-    ):
-        save(state)
-        raise Interrupted(
-            f"stopped after step {state.step} of {config.steps}, and {folder.path} is saved: "
-            "run the same command again to go on"
-        )
-    everything = np.arange(len(job.pixels))
-    scores = score_pictures(state.average, task.classes, job.pixels, everything)
-    _save_finished(job, task, state)
-    parameters = sum(p.numel() for p in state.average.parameters())
-    facts = {"seconds": spent + _since(began), "penalty": header["penalty"]}
-    scale = 1.0 if task.classes is None else _logit_scale(job)
-    return Answers(scale * scores), {"parameters": parameters, "weights": origin, **facts}
-
-
-def _open_state(job: Job, task: Task, state: TrainState) -> tuple[TrainState, dict[str, Any]]:
-    """The state as it was saved, or a fresh one after Align."""
-    folder = job.folder
-    if folder.checkpoint.is_file():
-        header = restore_state(folder.checkpoint, state)
-        folder.cut_log(state.step)
-        return state, header
-    began = time.monotonic()
-    fit = align_head(
-        state.student,
-        task,
-        job.pixels,
-        job.fold,
-        job.config,
-        report=lambda done, total: job.report("align", done, total),
-    )
-    state.average.load_state_dict(state.student.state_dict())
-    folder.cut_log(-1)
-    folder.log({"step": 0, "stage": "align", "validation": fit.score, "penalty": fit.penalty})
-    header = {"seconds": 0.0, "penalty": fit.penalty}
-    save_state(folder.checkpoint, state, {**header, "seconds": _since(began)})
-    return state, header
-
-
-def _after_step(
-    job: Job,
-    task: Task,
-    state: TrainState,
-    row: dict[str, float],
-    save: Callable[[TrainState], None],
-) -> None:
-    steps = job.config.steps
-    job.report("distill", state.step, steps)
-    validate = state.step % max(1, steps // VALIDATIONS) == 0
-    if validate:
-        rows = job.fold.validation
-        scores = score_pictures(state.average, task.classes, job.pixels, rows)
-        row["validation"] = measure(scores.argmax(axis=1), job.fold.labels[rows]).per_class
-    if validate or state.step % max(1, steps // CURVE_POINTS) == 0:
-        job.folder.log({"step": state.step, "stage": "distill", **row})
-    if state.step % SAVE_EVERY == 0:
-        save(state)
-
-
-def _save_finished(job: Job, task: Task, state: TrainState) -> None:
-    """The averaged student with what it needs to answer by itself: classes and their texts."""
-    header = {
-        "classes": list(job.fold.manifest.classes),
-        "texts": None if task.classes is None else task.classes.tolist(),
-        "logit_scale": _logit_scale(job),
-        "head_width": task.head_width,
+    student.to(job.device)
+    if method.start == "fitted" and notes.stage != "distill":
+        align(job, task, student, notes)
+    state = start_state(student, task, config)
+    averaged = distill(job, task, state, notes) if method.distils else {}
+    facts = {
+        "step": state.step,
+        "epoch": state.step * job.sampler.size / len(job.fold.training),
+        "seconds": notes.seconds,
+        "penalty": notes.penalty,
+        "parameters": sum(p.numel() for p in state.average.parameters()),
+        "weights": origin,
     }
-    save_student(job.folder.student, state.average, header)
+    return state.average, facts | averaged
 
 
-def _logit_scale(job: Job) -> float:
-    return job.teacher.document.logit_scale if job.teacher else 1.0
+def _answer(job: Job, task: Task, student: Student) -> Answers:
+    """What the student says to every picture."""
+    everything = np.arange(len(job.pixels))
+    scores = score_pictures(student, task.classes, job.pixels, everything)
+    return Answers(scores if task.classes is None else job.logit_scale * scores)
 
 
 def _ask_teacher(teacher: Teacher, fold: Fold) -> Answers:
@@ -176,6 +84,42 @@ def _ask_teacher(teacher: Teacher, fold: Fold) -> Answers:
     scores = np.full((len(fold.manifest.pictures), len(texts)), np.nan, dtype=np.float32)
     scores[fold.asked] = teacher.document.logit_scale * images @ texts.T
     return Answers(scores)
+
+
+def _save_finished(job: Job, task: Task, student: Student) -> None:
+    """The student with what it needs to answer by itself: classes and their texts."""
+    header = {
+        "classes": list(job.fold.manifest.classes),
+        "texts": None if task.classes is None else task.classes.tolist(),
+        "logit_scale": job.logit_scale,
+        "head_width": task.head_width,
+    }
+    save_student(job.folder.student, student, header)
+
+
+def _write_down(job: Job, answers: Answers, facts: dict[str, Any]) -> None:
+    """Answers and result line; the run is then done."""
+    save_answers(job.folder, answers)
+    evaluation = evaluate_fold(job.fold, answers.classes)
+    spending = count_spending(find_method(job.config.method), [job.fold], job.teacher)
+    job.folder.finish(describe_result(job.config, job.fold, evaluation, spending, facts))
+
+
+def _check_machine(job: Job) -> None:
+    """Refuse what cannot be done here. Raises TrainingError."""
+    if job.config.precision == "fp16" and job.device.type == "cpu":
+        raise TrainingError("fp16 needs a CUDA device: give --precision bf16, or --device cuda")
+    if job.config.batchnorm == "updated" and job.world.size > 1:
+        raise TrainingError(
+            "BatchNorm statistics that move need a single process: leave out --update-batchnorm, "
+            "or start without torchrun"
+        )
+    parts = job.world.size * job.config.accumulate
+    if job.sampler.size < parts:
+        raise TrainingError(
+            f"a batch of {job.sampler.size} cannot be split into {parts} parts: raise --batch, or "
+            "take fewer processes or a smaller --accumulate"
+        )
 
 
 def _describe_run(job: Job) -> dict[str, Any]:
@@ -189,7 +133,3 @@ def _describe_run(job: Job) -> dict[str, Any]:
         "pictures": len(manifest.pictures),
         "revision": job.teacher.document.revision if job.teacher else None,
     }
-
-
-def _since(began: float) -> float:
-    return time.monotonic() - began

@@ -14,6 +14,8 @@ from client.train.errors import TrainingError
 __all__ = ["RunFolder", "find_runs", "read_json", "write_json"]
 
 Document = dict[str, Any]
+STAGES = ("align", "distill", "average")
+"""What rows of the training curves are about, in the order of a run."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,10 @@ class RunFolder:
         """Append to the training curves."""
         _append(self._metrics, row)
 
-    def cut_log(self, step: int) -> None:
-        """Forget curve rows from `step` on: a resumed run writes them again."""
-        rows = [row for row in self.metrics() if row["step"] <= step]
+    def cut_log(self, stage: str, step: int) -> None:
+        """Forget curve rows after `step` of `stage`: a resumed run writes them again."""
+        place = (STAGES.index(stage), step)
+        rows = [r for r in self.metrics() if (STAGES.index(r["stage"]), r["step"]) <= place]
         text = "".join(json.dumps(row) + "\n" for row in rows)
         partial = self._metrics.with_suffix(".partial")
         partial.write_text(text, encoding="utf-8")

@@ -41,8 +41,9 @@ class Student(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def features(self, images: Tensor) -> Tensor:
-        """float[n, dS]: what the head reads."""
-        normal = (images - self.get_buffer("mean")) / self.get_buffer("std")
+        """float[n, dS]: what the head reads, on the student's own device."""
+        mean = self.get_buffer("mean")
+        normal = (images.to(mean.device) - mean) / self.get_buffer("std")
         pooled: Tensor = self.backbone(normal.to(memory_format=torch.channels_last))
         return pooled
 

@@ -111,7 +111,7 @@ def buy(store, modality: Modality, vectors, purpose, price=IMAGE_NANOUSD) -> Non
 
 def make_job(experiment: Experiment, out: Path, **changes) -> Job:
     """A run of the study with some settings changed; `stop` and `report` go to the job."""
-    seams = {name: changes.pop(name) for name in ("stop", "report") if name in changes}
+    seams = {name: changes.pop(name) for name in ("stop", "report", "world") if name in changes}
     config = replace(CONFIG, **changes)
     return Job(
         config=config,

@@ -1,0 +1,53 @@
+"""One run to be made: its settings, its data, its folder, and who hears of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+
+from client.train.config import TrainConfig
+from client.train.distributed import SOLO, World, choose_device
+from client.train.fold import Fold
+from client.train.pixels import Pixels
+from client.train.runs import RunFolder
+from client.train.sampling import DomainSampler
+from client.train.teacher import Teacher
+
+__all__ = ["Job"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to be made."""
+
+    config: TrainConfig
+    fold: Fold
+    pixels: Pixels
+    """Every picture of the manifest, decoded at the config's image size."""
+    teacher: Teacher | None
+    """None for a method that reads no vectors."""
+    folder: RunFolder
+    report: Callable[[str, int, int], None] = field(default=lambda stage, done, total: None)
+    """Hears (stage, steps done, steps in all)."""
+    stop: Callable[[], bool] = field(default=lambda: False)
+    """Asked between steps; True saves the state and ends with Interrupted."""
+    world: World = SOLO
+    """The processes that make it together, each with the same job."""
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the student computes. Raises TrainingError for CUDA where there is none."""
+        return choose_device(self.config.device, self.world.local_rank)
+
+    @cached_property
+    def sampler(self) -> DomainSampler:
+        """What its batches are made of."""
+        domains = self.fold.domains[self.fold.training]
+        config = self.config
+        return DomainSampler(domains, config.batch, config.trial_seed, config.sampling)
+
+    @property
+    def logit_scale(self) -> float:
+        """The teacher's multiplier of cosines; 1 without a teacher."""
+        return self.teacher.document.logit_scale if self.teacher else 1.0
