@@ -9,7 +9,7 @@ import numpy as np
 
 from client.train.align import align_head
 from client.train.answers import Answers, save_answers
-from client.train.building import build_task, require_teacher
+from client.train.building import build_task, make_student, require_teacher
 from client.train.checkpoint import restore_state, save_state, save_student
 from client.train.config import TrainConfig
 from client.train.errors import Interrupted
@@ -22,9 +22,9 @@ from client.train.results import describe_result
 from client.train.runs import RunFolder
 from client.train.sampling import DomainSampler
 from client.train.spending import count_spending
-from client.train.student import StudentSpec, build_student
 from client.train.tasks import Task
 from client.train.teacher import Teacher
+from client.train.whitebox import mix_weights
 
 CURVE_POINTS = 40
 """Rows that the loss leaves in metrics.jsonl."""
@@ -79,16 +79,15 @@ def run_training(job: Job, *, resume: bool = True) -> dict[str, Any]:
 def _train(job: Job, task: Task) -> tuple[Answers, dict[str, Any]]:
     """Align, distil, and answer every picture with the averaged student."""
     config, fold, folder = job.config, job.fold, job.folder
-    began = time.monotonic()
-    spec = StudentSpec(config.student, config.image_size, task.head_width)
-    student, origin = build_student(spec, weights=config.weights, seed=config.trial_seed)
+    method, began = find_method(config.method), time.monotonic()
+    student, origin = make_student(config, task.head_width)
     state, header = _open_state(job, task, start_state(student, task, config))
     spent = float(header["seconds"])
 
     def save(current: TrainState) -> None:
         save_state(folder.checkpoint, current, {**header, "seconds": spent + _since(began)})
 
-    if not train_student(
+    if method.distils and not train_student(
         state,
         task,
         job.pixels[fold.training],
@@ -102,22 +101,29 @@ def _train(job: Job, task: Task) -> tuple[Answers, dict[str, Any]]:
             f"stopped after step {state.step} of {config.steps}, and {folder.path} is saved: "
             "run the same command again to go on"
         )
+    if method.start_share:
+        start, _ = make_student(config, task.head_width)
+        mix_weights(state.average, start, method.start_share)
     everything = np.arange(len(job.pixels))
     scores = score_pictures(state.average, task.classes, job.pixels, everything)
     _save_finished(job, task, state)
     parameters = sum(p.numel() for p in state.average.parameters())
     facts = {"seconds": spent + _since(began), "penalty": header["penalty"]}
+    facts |= {} if method.distils else {"step": 0, "epoch": 0.0}
     scale = 1.0 if task.classes is None else _logit_scale(job)
     return Answers(scale * scores), {"parameters": parameters, "weights": origin, **facts}
 
 
 def _open_state(job: Job, task: Task, state: TrainState) -> tuple[TrainState, dict[str, Any]]:
-    """The state as it was saved, or a fresh one after Align."""
+    """The state as it was saved, or a fresh one, after Align where the method has that."""
     folder = job.folder
     if folder.checkpoint.is_file():
         header = restore_state(folder.checkpoint, state)
         folder.cut_log(state.step)
         return state, header
+    folder.cut_log(-1)
+    if find_method(job.config.method).start == "fresh":
+        return state, {"seconds": 0.0, "penalty": None}
     began = time.monotonic()
     fit = align_head(
         state.student,
@@ -128,7 +134,6 @@ def _open_state(job: Job, task: Task, state: TrainState) -> tuple[TrainState, di
         report=lambda done, total: job.report("align", done, total),
     )
     state.average.load_state_dict(state.student.state_dict())
-    folder.cut_log(-1)
     folder.log({"step": 0, "stage": "align", "validation": fit.score, "penalty": fit.penalty})
     header = {"seconds": 0.0, "penalty": fit.penalty}
     save_state(folder.checkpoint, state, {**header, "seconds": _since(began)})
