@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -140,7 +141,7 @@ def fit_gelu(
 def _solve_last(
     head: nn.Sequential, features: Tensor, aims: Tensor, weights: Tensor, penalty: float
 ) -> None:
-    hidden, last = head[:-1](features), head[-1]
+    hidden, last = head[:-1](features), cast("nn.Linear", head[-1])
     middle = weights @ hidden
     variance = float((weights[:, None] * (hidden - middle) ** 2).sum(dim=0).mean())
     [(weight, bias)] = solve_ridge(hidden, aims, weights, (penalty / variance,))
@@ -177,7 +178,7 @@ def _size(head: nn.Module) -> Tensor:
 def _unstandardise(head: nn.Sequential, centre: Tensor, spread: Tensor) -> nn.Sequential:
     """The same head for features as they come."""
     plain = deepcopy(head).requires_grad_(False)
-    first = plain[0]
+    first = cast("nn.Linear", plain[0])
     first.weight.div_(spread)
     first.bias.sub_(first.weight @ centre)
     return plain

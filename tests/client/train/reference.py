@@ -14,12 +14,12 @@ Found = tuple[float, Array]
 
 
 def unit(rows: Array) -> Array:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
 def log_softmax(rows: Array) -> Array:
     shifted = rows - rows.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
 def softmax(rows: Array) -> Array:
@@ -29,7 +29,8 @@ def softmax(rows: Array) -> Array:
 def through_length(outputs: Array, slope: Array) -> Array:
     """The gradient by z of a function of ẑ = z/|z| whose gradient by ẑ is `slope`."""
     direction, length = unit(outputs), np.linalg.norm(outputs, axis=1, keepdims=True)
-    return (slope - (slope * direction).sum(axis=1, keepdims=True) * direction) / length
+    along = (slope * direction).sum(axis=1, keepdims=True)
+    return np.asarray((slope - along * direction) / length)
 
 
 def cosine(outputs: Array, aims: Array) -> Found:

@@ -253,7 +253,8 @@ class TestTheForms:
         task = build_task(job.config, job.fold, job.teacher)
         given = Materials(job.config, job.fold, job.teacher)
         assert isinstance(task, TextHeadTask)
-        assert torch.equal(task.classes, given.texts)
+        assert torch.equal(task.texts, given.texts)
+        assert task.classes is task.texts
         assert task.logit_scale == job.teacher.document.logit_scale == 20.0
 
     @pytest.mark.parametrize("name", TRAINED)

@@ -20,7 +20,6 @@ from tests.client.train import reference
 from tests.client.train.study import CONFIG
 
 ROWS, WIDTH, CLASSES, INPUTS = 9, 7, 4, 5
-CLOSE: dict[str, float] = {"rel": 1e-6, "abs": 1e-9}
 RNG = np.random.default_rng(5)
 OUTPUTS = RNG.normal(size=(ROWS, WIDTH))
 LOGITS = 3 * RNG.normal(size=(ROWS, CLASSES))
@@ -29,6 +28,7 @@ IMAGES = reference.unit(RNG.normal(size=(ROWS, WIDTH)))
 TEXTS = reference.unit(RNG.normal(size=(CLASSES, WIDTH)))
 LABELS = np.array([0, 1, 2, 3, 0, 1, 0, 2, 2])
 SCALE = 20.0
+TEXTS_T, LABELS_T, IMAGES_T, TEACHER_T = map(torch.tensor, (TEXTS, LABELS, IMAGES, TEACHER))
 
 
 @dataclass(frozen=True)
@@ -40,44 +40,42 @@ class Case:
     theirs: Callable[[reference.Array], reference.Found]
 
 
-def _tensors(*arrays: Any) -> list[Tensor]:
-    return [torch.tensor(array) for array in arrays]
+def _close(wanted: Any) -> Any:
+    return pytest.approx(wanted, rel=1e-6, abs=1e-9)
 
 
 def _kd_text(outputs: Tensor) -> dict[str, Tensor]:
-    texts, labels, teacher = _tensors(TEXTS, LABELS, TEACHER)
-    return kd_loss(text_logits(outputs, texts, SCALE), labels, teacher, 2.0, 0.7)
+    return kd_loss(text_logits(outputs, TEXTS_T, SCALE), LABELS_T, TEACHER_T, 2.0, 0.7)
 
 
 def _entropy_text(outputs: Tensor) -> dict[str, Tensor]:
-    texts, labels = _tensors(TEXTS, LABELS)
-    return kd_loss(text_logits(outputs, texts, SCALE), labels, None, 2.0)
+    return kd_loss(text_logits(outputs, TEXTS_T, SCALE), LABELS_T, None, 2.0)
 
 
 CASES = {
     "adip": Case(
         OUTPUTS,
-        lambda z: adip_loss(z, *_tensors(TEXTS[LABELS], IMAGES), 0.3),
+        lambda z: adip_loss(z, TEXTS_T[LABELS_T], IMAGES_T, 0.3),
         lambda z: reference.adip(z, TEXTS[LABELS], IMAGES, 0.3),
     ),
     "text-only": Case(
         OUTPUTS,
-        lambda z: adip_loss(z, torch.tensor(TEXTS[LABELS]), None, 0.0),
+        lambda z: adip_loss(z, TEXTS_T[LABELS_T], None, 0.0),
         lambda z: reference.cosine(z, TEXTS[LABELS]),
     ),
     "feature-only": Case(
         OUTPUTS,
-        lambda z: adip_loss(z, *_tensors(TEXTS[LABELS], IMAGES), 1.0),
+        lambda z: adip_loss(z, TEXTS_T[LABELS_T], IMAGES_T, 1.0),
         lambda z: reference.cosine(z, IMAGES),
     ),
     "erm": Case(
         LOGITS,
-        lambda f: kd_loss(f, torch.tensor(LABELS), None, 2.0),
+        lambda f: kd_loss(f, LABELS_T, None, 2.0),
         lambda f: reference.cross_entropy(f, LABELS),
     ),
     "kd": Case(
         LOGITS,
-        lambda f: kd_loss(f, *_tensors(LABELS, TEACHER), 3.0, 0.4),
+        lambda f: kd_loss(f, LABELS_T, TEACHER_T, 3.0, 0.4),
         lambda f: reference.kd(f, LABELS, TEACHER, 3.0, 0.4),
     ),
     "kd-text": Case(
@@ -90,12 +88,12 @@ CASES = {
     ),
     "simkd": Case(
         OUTPUTS,
-        lambda z: feature_loss(z, torch.tensor(IMAGES)),
+        lambda z: feature_loss(z, IMAGES_T),
         lambda z: reference.feature(z, IMAGES),
     ),
     "flyp": Case(
         OUTPUTS,
-        lambda z: contrastive_loss(z, *_tensors(TEXTS, LABELS), SCALE),
+        lambda z: contrastive_loss(z, TEXTS_T, LABELS_T, SCALE),
         lambda z: reference.contrastive(z, TEXTS, LABELS, SCALE),
     ),
 }
@@ -108,8 +106,8 @@ def test_a_loss_and_its_gradient(name):
     loss = case.ours(outputs)["loss"]
     [slope] = torch.autograd.grad(loss, outputs)
     wanted, wanted_slope = case.theirs(case.outputs)
-    assert loss.item() == pytest.approx(wanted, **CLOSE)
-    assert slope.numpy() == pytest.approx(wanted_slope, **CLOSE)
+    assert loss.item() == _close(wanted)
+    assert slope.numpy() == _close(wanted_slope)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -132,19 +130,19 @@ def _make_student(outputs: int) -> Student:
 
 TASKS: dict[str, tuple[Task, str]] = {
     "adip-head": (
-        AlignmentTask(*_tensors(TEXTS, LABELS, IMAGES), 0.3, trains_head=True),
+        AlignmentTask(TEXTS_T, LABELS_T, IMAGES_T, 0.3, trains_head=True),
         "adip",
     ),
     "kd": (
-        ClassificationTask(torch.tensor(LABELS), CLASSES, torch.tensor(TEACHER), 3.0, 0.4),
+        ClassificationTask(LABELS_T, CLASSES, TEACHER_T, 3.0, 0.4),
         "kd",
     ),
     "kd-text": (
-        TextHeadTask(*_tensors(TEXTS, LABELS), SCALE, torch.tensor(TEACHER), 2.0, 0.7),
+        TextHeadTask(TEXTS_T, LABELS_T, SCALE, TEACHER_T, 2.0, 0.7),
         "kd-text",
     ),
-    "simkd": (FeatureTask(*_tensors(TEXTS, IMAGES)), "simkd"),
-    "flyp": (ContrastiveTask(*_tensors(TEXTS, LABELS), SCALE), "flyp"),
+    "simkd": (FeatureTask(TEXTS_T, IMAGES_T), "simkd"),
+    "flyp": (ContrastiveTask(TEXTS_T, LABELS_T, SCALE), "flyp"),
 }
 
 
@@ -170,8 +168,8 @@ def test_three_steps_of_the_loops_optimiser(name):
         state.optimizer.zero_grad()
         task.loss(student(pictures), torch.arange(ROWS))["loss"].backward()
         state.optimizer.step()
-    assert student.linear_head.weight.detach().numpy() == pytest.approx(weight, **CLOSE)
-    assert student.linear_head.bias.detach().numpy() == pytest.approx(bias, **CLOSE)
+    assert student.linear_head.weight.detach().numpy() == _close(weight)
+    assert student.linear_head.bias.detach().numpy() == _close(bias)
 
 
 @pytest.mark.parametrize(
@@ -195,9 +193,9 @@ def test_the_recipes_optimisers(ours, theirs):
     for _ in range(4):
         expected = again.step(expected, reference.adip(expected, TEXTS[LABELS], IMAGES, 0.5)[1])
         optimiser.zero_grad()
-        adip_loss(value, *_tensors(TEXTS[LABELS], IMAGES), 0.5)["loss"].backward()
+        adip_loss(value, TEXTS_T[LABELS_T], IMAGES_T, 0.5)["loss"].backward()
         optimiser.step()
-    assert value.detach().numpy() == pytest.approx(expected, **CLOSE)
+    assert value.detach().numpy() == _close(expected)
 
 
 def test_the_reference_imports_nothing_of_the_product():
