@@ -38,6 +38,13 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
         list[str] | None,
         typer.Option(help="A prompt with {} for the class; default: what the vendor recommends."),
     ] = None,
+    prompts: Annotated[
+        Literal["vendor", "plain", "domain"],
+        typer.Option(
+            help="vendor: synonyms × templates; plain: 'a photo of a {}'; domain: 'a {domain} of a {}' "
+            "for each domain but the targets."
+        ),
+    ] = "vendor",
     split_seed: Annotated[int, typer.Option(help="Which pictures train and which validate.")] = 0,
     run: Annotated[
         str | None, typer.Option(help="Name of the budget; default from DATA and the model.")
@@ -58,6 +65,8 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
     """
     from client.cli.fetching import FetchOrder, carry_out
 
+    if templates and prompts != "vendor":
+        raise UsageError(f"--prompts {prompts} has texts of its own: leave out --templates")
     order = FetchOrder(
         data=data,
         model=model,
@@ -65,6 +74,7 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
         targets=tuple(target or ()),
         purpose=purpose,
         templates=tuple(templates or ()),
+        prompts=prompts,
         split_seed=split_seed,
         run=run,
         dry_run=dry_run,

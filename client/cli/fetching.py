@@ -37,7 +37,7 @@ from client.budget import Budget, Budgets, Journal
 from client.cache import EmbeddingStore, Purpose
 from client.cli.quoting import describe_quote, describe_receipt, show_quote, show_receipt
 from client.cli.screen import errors, print_json
-from client.data import Manifest, build_prompts, load_synonyms, scan_folders, split_pictures
+from client.data import Manifest, PromptStyle, make_prompts, scan_folders, split_pictures
 from client.errors import UsageError
 from client.settings import ClientSettings
 from shared.money import parse_usd, show_usd
@@ -59,6 +59,7 @@ class FetchOrder:
     targets: tuple[str, ...]
     purpose: Purpose
     templates: tuple[str, ...]
+    prompts: PromptStyle
     split_seed: int
     run: str | None
     dry_run: bool
@@ -197,8 +198,8 @@ def _choose(
     order: FetchOrder, manifest: Manifest, document: ModelDocument
 ) -> tuple[Wants, Sources]:
     templates = order.templates or tuple(document.prompt_templates) or (DEFAULT_TEMPLATE,)
-    synonyms = load_synonyms(manifest.root)
-    prompts = build_prompts(manifest.classes, templates=templates, synonyms=synonyms)
+    sources = [domain for domain in manifest.domains if domain not in order.targets]
+    prompts = make_prompts(manifest, order.prompts, templates=templates, sources=sources)
     split = split_pictures(manifest, seed=order.split_seed)
     wants = choose_wants(manifest, split, prompts, purpose=order.purpose, targets=order.targets)
     everything = {picture.digest: manifest.file(picture) for picture in manifest.pictures}

@@ -1,7 +1,7 @@
 """Options that several training commands share, each with its unit and default written once."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -39,7 +39,23 @@ Lr = Annotated[float, typer.Option(help="Peak learning rate.")]
 Lambda = Annotated[
     float, typer.Option("--lambda", help="Share of the image term in adip; the text has the rest.")
 ]
-Temperature = Annotated[float, typer.Option(help="Softening of teacher and student in kd.")]
+Temperature = Annotated[float, typer.Option(help="τ of kd: softens teacher and student.")]
+KdWeight = Annotated[
+    float, typer.Option(help="α of kd: weight of the divergence beside the labels' cross-entropy.")
+]
+Prompts = Annotated[
+    Literal["vendor", "plain", "domain"],
+    typer.Option(
+        help="What class texts are made of: vendor (synonyms × templates), plain ('a photo of a {}') "
+        "or domain (mean over the source domains of 'a {domain} of a {}')."
+    ),
+]
+TeacherWeights = Annotated[
+    str,
+    typer.Option(
+        help="White-box methods: the teacher itself, local-dir:PATH or an open_clip ARCHITECTURE/TAG."
+    ),
+]
 SplitSeed = Annotated[int, typer.Option(help="Decides the 80/20 split alone.")]
 TrialSeed = Annotated[int, typer.Option(help="Decides sampling, augmentation and the like.")]
 Threads = Annotated[
@@ -109,12 +125,14 @@ __all__ = [
     "Evaluations",
     "ImageSize",
     "Json",
+    "KdWeight",
     "Lambda",
     "Lr",
     "Methods",
     "Model",
     "PixelCache",
     "Precision",
+    "Prompts",
     "Recipe",
     "Resume",
     "Sampling",
@@ -122,6 +140,7 @@ __all__ = [
     "SplitSeed",
     "Steps",
     "Student",
+    "TeacherWeights",
     "Temperature",
     "Threads",
     "TrialSeed",

@@ -53,6 +53,9 @@ def train(  # noqa: PLR0913  (one parameter an option)
     lr: options.Lr = DEFAULTS.lr,
     image_weight: options.Lambda = DEFAULTS.image_weight,
     temperature: options.Temperature = DEFAULTS.temperature,
+    kd_weight: options.KdWeight = DEFAULTS.kd_weight,
+    prompts: options.Prompts = DEFAULTS.prompts,
+    teacher_weights: options.TeacherWeights = DEFAULTS.teacher_weights,
     weight_decay: Annotated[float, typer.Option(help="Of AdamW.")] = DEFAULTS.weight_decay,
     warmup: Annotated[int, typer.Option(help="Steps of linear warm-up.")] = DEFAULTS.warmup,
     views: Annotated[
@@ -104,6 +107,9 @@ def train(  # noqa: PLR0913  (one parameter an option)
         "lr": lr,
         "image_weight": image_weight,
         "temperature": temperature,
+        "kd_weight": kd_weight,
+        "prompts": prompts,
+        "teacher_weights": _absolute(teacher_weights),
         "weight_decay": weight_decay,
         "warmup": warmup,
         "views": views,
@@ -194,6 +200,12 @@ def _train_one(
             style="yellow",
         )
     return line
+
+
+def _absolute(spec: str) -> str:
+    """The spec with its folder in full, so that the run's student is found from anywhere."""
+    kind, colon, path = spec.partition(":")
+    return f"{kind}:{Path(path).expanduser().absolute()}" if colon else spec
 
 
 def _add_targets(

@@ -2,7 +2,7 @@
 
 from client.data.folders import scan_folders
 from client.data.manifest import DataError, DigestMemo, Manifest, Picture
-from client.data.prompts import build_prompts, load_synonyms
+from client.data.prompts import PromptStyle, build_prompts, load_synonyms, make_prompts
 from client.data.splits import Split, split_pictures
 
 __all__ = [
@@ -10,9 +10,11 @@ __all__ = [
     "DigestMemo",
     "Manifest",
     "Picture",
+    "PromptStyle",
     "Split",
     "build_prompts",
     "load_synonyms",
+    "make_prompts",
     "scan_folders",
     "split_pictures",
 ]

@@ -3,12 +3,50 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
-from client.data.manifest import DataError
+from client.data.manifest import DataError, Manifest
 
 SYNONYMS_FILE = "classes.json"
+PLAIN_TEMPLATE = "a photo of a {}"
+"""VL2V-ADiP's one prompt."""
 
-__all__ = ["SYNONYMS_FILE", "build_prompts", "load_synonyms"]
+PromptStyle = Literal["vendor", "plain", "domain"]
+"""vendor: synonyms × templates; plain: the class name in PLAIN_TEMPLATE; domain: the class name in
+"a {domain} of a {class}" for each domain that is trained on (VL2V-ADiP's E2)."""
+
+__all__ = [
+    "PLAIN_TEMPLATE",
+    "SYNONYMS_FILE",
+    "PromptStyle",
+    "build_prompts",
+    "load_synonyms",
+    "make_prompts",
+]
+
+
+def make_prompts(
+    manifest: Manifest,
+    style: PromptStyle = "vendor",
+    *,
+    templates: Sequence[str],
+    sources: Iterable[str],
+) -> dict[str, tuple[str, ...]]:
+    """Class → the texts it is asked about as, in a style.
+
+    templates: what the vendor recommends; sources: the domains that are trained on. A target's name
+    is never among the texts. Raises DataError.
+    """
+    if style == "plain":
+        return build_prompts(manifest.classes, templates=(PLAIN_TEMPLATE,))
+    if style == "domain":
+        names = [domain.replace("_", " ") for domain in sources]
+        return {
+            label: tuple(f"a {name} of a {label.replace('_', ' ')}" for name in names)
+            for label in manifest.classes
+        }
+    synonyms = load_synonyms(manifest.root)
+    return build_prompts(manifest.classes, templates=templates, synonyms=synonyms)
 
 
 def build_prompts(

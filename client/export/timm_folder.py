@@ -62,7 +62,8 @@ def fold_head(student: FinishedStudent) -> tuple[Tensor, Tensor]:
 
     T·(W f + b) and the cosines to T have their largest entry in the same place: |W f + b| is common.
     """
-    weight, bias = student.student.head.weight, student.student.head.bias
+    head = student.student.linear_head
+    weight, bias = head.weight, head.bias
     if student.texts is None:
         return weight, bias
     texts = student.texts * student.logit_scale
@@ -70,7 +71,7 @@ def fold_head(student: FinishedStudent) -> tuple[Tensor, Tensor]:
 
 
 def _build(student: FinishedStudent) -> nn.Module:
-    spec = student.student.spec
+    spec, (weight, bias) = student.student.spec, fold_head(student)
     options: dict[str, Any] = {"num_classes": len(student.classes)}
     config = timm.get_pretrained_cfg(spec.name)
     if config is not None and config.fixed_input_size:
@@ -83,7 +84,6 @@ def _build(student: FinishedStudent) -> nn.Module:
             f"({type(classifier).__name__}): export another student"
         )
     model.load_state_dict(student.student.backbone.state_dict(), strict=False)
-    weight, bias = fold_head(student)
     with torch.no_grad():
         classifier.weight.copy_(weight)
         classifier.bias.copy_(bias)

@@ -1,22 +1,25 @@
 """Stage 1: the head, fitted to convergence on fixed features of a few views of each picture."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from client.train.augment import augment, to_unit_range
 from client.train.config import TrainConfig
 from client.train.evaluate import BATCH, measure
 from client.train.fold import Fold
-from client.train.heads import HeadFit, Judge
+from client.train.heads import HeadFit, ModuleFit, fit_gelu
 from client.train.pixels import PixelRows, Pixels, PixelSelection
 from client.train.sampling import domain_weights
 from client.train.student import Student
-from client.train.tasks import Task, read_scores
+from client.train.tasks import AlignmentTask, Task, read_scores
+
+_AnyJudge = Callable[[Callable[[Tensor], Tensor]], float]
+"""Source-validation accuracy of what a head makes of features."""
 
 __all__ = ["align_head"]
 
@@ -28,7 +31,7 @@ def align_head(
     fold: Fold,
     config: TrainConfig,
     report: Callable[[int, int], None] = lambda done, total: None,
-) -> HeadFit:
+) -> HeadFit | ModuleFit:
     """Fit the head in place on the clean picture and `config.views` random views of each.
 
     pixels: every picture of the manifest. The backbone stays as it is, every domain counts alike,
@@ -44,11 +47,32 @@ def align_head(
     weights = torch.from_numpy(domain_weights(fold.domains[fold.training])).repeat(views) / views
     validation = PixelSelection(pixels, fold.validation)
     judge = _judge(student, task, validation, fold.labels[fold.validation])
-    fit = task.fit_head(torch.cat(features), rows, weights, judge)
-    with torch.no_grad():
-        student.head.weight.copy_(fit.weight)
-        student.head.bias.copy_(fit.bias)
+    fit = _fit_head(student, task, torch.cat(features), rows, weights, judge)
     report(views, views)
+    return fit
+
+
+def _fit_head(
+    student: Student,
+    task: Task,
+    features: Tensor,
+    rows: Tensor,
+    weights: Tensor,
+    judge: _AnyJudge,
+) -> HeadFit | ModuleFit:
+    """The head fitted in place: one Linear by the task's own solution, two layers towards its aim."""
+    if student.spec.head == "gelu" and isinstance(task, AlignmentTask):
+        deep = cast("nn.Sequential", student.head)
+        return fit_gelu(deep, features, task.aim(rows), weights, judge)
+    head = student.linear_head
+
+    def judge_linear(weight: Tensor, bias: Tensor) -> float:
+        return judge(lambda features: features @ weight.T + bias)
+
+    fit = task.fit_head(features, rows, weights, judge_linear)
+    with torch.no_grad():
+        head.weight.copy_(fit.weight)
+        head.bias.copy_(fit.bias)
     return fit
 
 
@@ -65,11 +89,14 @@ def _features(student: Student, pixels: PixelRows, view: int, seed: int) -> Tens
     return torch.cat(parts)
 
 
-def _judge(student: Student, task: Task, pixels: PixelRows, labels: NDArray[np.int64]) -> Judge:
+def _judge(
+    student: Student, task: Task, pixels: PixelRows, labels: NDArray[np.int64]
+) -> _AnyJudge:
     features = _features(student, pixels, 0, 0)
 
-    def judge(weight: Tensor, bias: Tensor) -> float:
-        scores = read_scores(features @ weight.T + bias, task.classes)
+    @torch.no_grad()
+    def judge(head: Callable[[Tensor], Tensor]) -> float:
+        scores = read_scores(head(features), task.classes)
         answers: NDArray[Any] = scores.argmax(dim=1).numpy()
         return measure(answers, labels).per_class
 

@@ -1,4 +1,4 @@
-"""Turns a method's name into its task: the one place that knows which task teaches which method."""
+"""Turns a method's name into its task and its student: the one place that knows which teaches which."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,10 +12,13 @@ from client.train.errors import TrainingError
 from client.train.fold import Fold
 from client.train.losses import teacher_logits
 from client.train.methods import find_method
+from client.train.rivals import ContrastiveTask, FeatureTask, TextHeadTask
+from client.train.student import Student, StudentSpec, build_student
 from client.train.tasks import AlignmentTask, ClassificationTask, Task
 from client.train.teacher import Teacher
+from client.train.whitebox import copy_tower
 
-__all__ = ["BUILDERS", "Builder", "Materials", "build_task", "require_teacher"]
+__all__ = ["BUILDERS", "Builder", "Materials", "build_task", "make_student", "require_teacher"]
 
 
 @dataclass(frozen=True)
@@ -65,28 +68,78 @@ class Materials:
 Builder = Callable[[Materials], Task]
 
 
-def _build_erm(given: Materials) -> Task:
+def _build_labels(given: Materials) -> Task:
     return ClassificationTask(given.labels, given.class_count, None, given.config.temperature)
 
 
 def _build_kd(given: Materials) -> Task:
-    logits = teacher_logits(given.images, given.texts, given.logit_scale)
-    return ClassificationTask(given.labels, given.class_count, logits, given.config.temperature)
+    return ClassificationTask(
+        given.labels,
+        given.class_count,
+        teacher_logits(given.images, given.texts, given.logit_scale),
+        given.config.temperature,
+        given.config.kd_weight,
+    )
+
+
+def _build_kd_text(given: Materials) -> Task:
+    return TextHeadTask(
+        given.texts,
+        given.labels,
+        given.logit_scale,
+        teacher_logits(given.images, given.texts, given.logit_scale),
+        given.config.temperature,
+        given.config.kd_weight,
+    )
+
+
+def _build_text_labels(given: Materials) -> Task:
+    return TextHeadTask(given.texts, given.labels, given.logit_scale)
+
+
+def _build_features(given: Materials) -> Task:
+    return FeatureTask(given.texts, given.images)
+
+
+def _build_contrast(given: Materials) -> Task:
+    return ContrastiveTask(given.texts, given.labels, given.logit_scale)
 
 
 def _build_text_only(given: Materials) -> Task:
     return AlignmentTask(given.texts, given.labels, None, 0.0)
 
 
+def _build_feature_only(given: Materials) -> Task:
+    return AlignmentTask(given.texts, given.labels, given.images, 1.0, trains_head=True)
+
+
 def _build_adip(given: Materials) -> Task:
     return AlignmentTask(given.texts, given.labels, given.images, given.config.image_weight)
 
 
+def _build_adip_together(given: Materials) -> Task:
+    weight = given.config.image_weight
+    return AlignmentTask(given.texts, given.labels, given.images, weight, trains_head=True)
+
+
 BUILDERS: Mapping[str, Builder] = {
-    "erm": _build_erm,
-    "kd": _build_kd,
+    "linear-probe": _build_labels,
+    "erm": _build_labels,
+    "lp-ft": _build_labels,
     "text-only": _build_text_only,
+    "feature-only": _build_feature_only,
+    "one-stage": _build_adip_together,
+    "kd": _build_kd,
+    "kd-text": _build_kd_text,
+    "simkd": _build_features,
+    "align-only": _build_adip,
     "adip": _build_adip,
+    "adip-head": _build_adip_together,
+    "adip-gelu": _build_adip,
+    "sd": _build_adip,
+    "wise-ft": _build_text_labels,
+    "flyp": _build_contrast,
+    "lp-ft-clip": _build_labels,
 }
 
 
@@ -96,6 +149,21 @@ def build_task(config: TrainConfig, fold: Fold, teacher: Teacher | None) -> Task
     Raises MissingVectors, and TrainingError when the method needs a teacher and has none.
     """
     return BUILDERS[find_method(config.method).name](Materials(config, fold, teacher))
+
+
+def make_student(
+    config: TrainConfig, head_width: int, *, weights: str | None = None
+) -> tuple[Student, str]:
+    """The method's student as it starts, and where its weights come from (see `build_student`).
+
+    weights: instead of the config's. A white-box student is a copy of `config.teacher_weights`.
+    """
+    method = find_method(config.method)
+    if method.white_box:
+        student = copy_tower(config, method.head, head_width, seed=config.trial_seed)
+        return student, config.teacher_weights
+    spec = StudentSpec(config.student, config.image_size, head_width, method.head)
+    return build_student(spec, weights=weights or config.weights, seed=config.trial_seed)
 
 
 def require_teacher(config: TrainConfig, teacher: Teacher | None) -> Teacher:

@@ -1,8 +1,9 @@
 """Everything that decides a training, checked at once and written beside its result."""
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from client.data.prompts import PromptStyle
 from client.errors import UsageError
 from client.train.errors import check_name
 from client.train.methods import find_method
@@ -29,7 +30,7 @@ class TrainConfig:
     """One training run. The same config on the same data and cache gives the same student."""
 
     method: str = "adip"
-    """zero-shot, erm, text-only, kd or adip."""
+    """A name in `methods.METHODS`."""
     targets: tuple[str, ...] = ()
     """Domains kept out of training and tested at the end."""
     student: str = DEFAULT_STUDENT
@@ -54,7 +55,15 @@ class TrainConfig:
     image_weight: float = 0.5
     """λ of adip: the image term's share; 1 − λ goes to the class text."""
     temperature: float = 2.0
-    """τ of kd: softens teacher and student."""
+    """τ of kd: softens teacher and student; the teacher's logits have its published scale."""
+    kd_weight: float = 1.0
+    """α of kd: the weight of τ²·KL beside the cross-entropy's one."""
+    prompts: PromptStyle = "vendor"
+    """What a class is asked about as: vendor (synonyms × the vendor's recommended templates), plain
+    ("a photo of a {class}") or domain (the mean over the source domains of "a {domain} of a {class}")."""
+    teacher_weights: str = ""
+    """Of white-box methods: the teacher itself, `local-dir:PATH` or an open_clip model's
+    `architecture/tag`."""
     views: int = 4
     """Augmented views an image whose student features Align is solved on."""
     averaging: float = 0.99
@@ -101,6 +110,15 @@ class TrainConfig:
                 (not self.warmup >= 0, "--warmup cannot be negative"),
                 (not 0 <= self.image_weight <= 1, "--lambda must lie between 0 and 1"),
                 (not self.temperature > 0, "--temperature must be positive"),
+                (not self.kd_weight >= 0, "--kd-weight cannot be negative"),
+                (
+                    self.batch < 2 and find_method(self.method).head == "mlp",
+                    f"--batch must be at least 2 for {self.method}, whose head has BatchNorm",
+                ),
+                (
+                    self.prompts not in get_args(PromptStyle),
+                    f"--prompts must be one of {', '.join(get_args(PromptStyle))}",
+                ),
                 (self.views < 1, "--views must be at least 1"),
                 (not 0 <= self.averaging < 1, "--averaging must lie in [0, 1)"),
                 (not 0 < self.holdout < 1, "--holdout must lie between 0 and 1"),

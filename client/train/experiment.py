@@ -14,6 +14,7 @@ from client.train.methods import find_method
 from client.train.pixel_cache import open_pixels
 from client.train.pixels import Pixels, Report, decode_manifest
 from client.train.teacher import Teacher
+from client.train.whitebox import require_weights
 
 __all__ = ["Experiment", "open_experiment"]
 
@@ -47,13 +48,15 @@ class Experiment:
         """The teacher's bought vectors, for a method that reads some. Raises ModelNotCached."""
         if not config.model or not find_method(config.method).reads_texts:
             return None
-        return Teacher.open(self.store, config.model)
+        return Teacher.open(self.store, config.model, config.prompts)
 
     def require_vectors(self, config: TrainConfig, folds: Sequence[Fold]) -> None:
         """Read all that the method will read on the folds, so that nothing is missing midway.
 
-        Raises MissingVectors, ModelNotCached.
+        Raises MissingVectors, ModelNotCached, and TrainingError for a white-box method without the
+        teacher's weights.
         """
+        require_weights(config)
         method, teacher = find_method(config.method), self.teacher(config)
         if teacher is None:
             return

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from client.train.building import make_student
 from client.train.checkpoint import read_header, restore_student
 from client.train.config import TrainConfig
 from client.train.errors import TrainingError
@@ -17,7 +18,7 @@ from client.train.experiment import Experiment
 from client.train.fold import Fold
 from client.train.pixels import Pixels, decode_picture
 from client.train.runs import RunFolder
-from client.train.student import Student, StudentSpec, build_student
+from client.train.student import Student
 
 __all__ = ["FinishedStudent", "PartAccuracy", "evaluate_student", "load_finished"]
 
@@ -65,8 +66,7 @@ def load_finished(folder: RunFolder) -> FinishedStudent:
             f"{folder.path} is a {config.method} run and has no student: name a trained run"
         )
     header: dict[str, Any] = read_header(folder.student)
-    spec = StudentSpec(config.student, config.image_size, int(header["head_width"]))
-    student, _ = build_student(spec, weights="random")
+    student, _ = make_student(config, int(header["head_width"]), weights="random")
     restore_student(folder.student, student)
     return FinishedStudent(
         student=student.requires_grad_(False).eval(),

@@ -1,20 +1,39 @@
 """Heads on fixed features, solved to convergence; the penalty is chosen by source validation."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 PENALTIES = (1e-2, 1e-1, 1.0, 10.0)
 """L2 penalties to choose from, in units of the features' mean variance."""
 ITERATIONS = 40
 """L-BFGS steps per penalty; each begins where the heavier one ended."""
+GELU_PENALTIES = (1e-3, 3e-3, 1e-2, 3e-2)
+"""L2 penalties of a two-layer head on standardised features."""
+GELU_ITERATIONS = 160
+"""L-BFGS steps per penalty of a two-layer head, whose objective has no closed form."""
 
 Judge = Callable[[Tensor, Tensor], float]
 """Source-validation accuracy of a head (weight, bias); higher is better."""
+ModuleJudge = Callable[[nn.Module], float]
+"""The same of a head of any kind."""
 
-__all__ = ["PENALTIES", "HeadFit", "Judge", "fit_classifier", "fit_ridge", "solve_ridge"]
+__all__ = [
+    "GELU_PENALTIES",
+    "PENALTIES",
+    "HeadFit",
+    "Judge",
+    "ModuleFit",
+    "ModuleJudge",
+    "fit_classifier",
+    "fit_gelu",
+    "fit_ridge",
+    "solve_ridge",
+]
 
 
 @dataclass(frozen=True)
@@ -25,6 +44,15 @@ class HeadFit:
     """float32[width, dS]"""
     bias: Tensor
     """float32[width]"""
+    penalty: float
+    score: float
+    """What the judge said."""
+
+
+@dataclass(frozen=True)
+class ModuleFit:
+    """Why a head of several layers, fitted in place, is this one."""
+
     penalty: float
     score: float
     """What the judge said."""
@@ -74,10 +102,7 @@ def fit_classifier(
 
     Full-batch L-BFGS on standardised features; the penalty acts on those.
     """
-    share = weights[:, None]
-    centre = (share * features).sum(dim=0)
-    spread = (share * (features - centre) ** 2).sum(dim=0).sqrt().clamp(min=1e-6)
-    standard = (features - centre) / spread
+    standard, centre, spread = _standardise(features, weights)
     weight = torch.zeros(class_count, features.shape[1], requires_grad=True)
     bias = torch.zeros(class_count, requires_grad=True)
     fits = []
@@ -87,6 +112,84 @@ def fit_classifier(
         shift = (bias - plain @ centre).detach()
         fits.append(HeadFit(plain, shift, penalty, judge(plain, shift)))
     return _best(fits)
+
+
+def fit_gelu(
+    head: nn.Sequential, features: Tensor, aims: Tensor, weights: Tensor, judge: ModuleJudge
+) -> ModuleFit:
+    """Fit Linear-GELU-Linear in place as `fit_ridge` fits a Linear: squared error, L2, the judge.
+
+    Σ wᵢ‖P(fᵢ) − uᵢ‖² + p·(‖W₁‖² + ‖W₂‖²) by full-batch L-BFGS on standardised features. It begins at
+    the head as it was initialised, its second layer solved as a ridge; each penalty begins where the
+    heavier one ended.
+    """
+    standard, centre, spread = _standardise(features, weights)
+    trained = deepcopy(head).requires_grad_(True)
+    penalties = sorted(GELU_PENALTIES, reverse=True)
+    _solve_last(trained, standard, aims, weights, penalties[0])
+    fits = []
+    for penalty in penalties:
+        _descend(trained, standard, aims, weights, penalty)
+        plain = _unstandardise(trained, centre, spread)
+        fits.append((judge(plain), penalty, plain))
+    score, penalty, best = max(fits, key=lambda fit: fit[:2])
+    head.load_state_dict(best.state_dict())
+    return ModuleFit(penalty, score)
+
+
+@torch.no_grad()
+def _solve_last(
+    head: nn.Sequential, features: Tensor, aims: Tensor, weights: Tensor, penalty: float
+) -> None:
+    hidden, last = head[:-1](features), cast("nn.Linear", head[-1])
+    middle = weights @ hidden
+    variance = float((weights[:, None] * (hidden - middle) ** 2).sum(dim=0).mean())
+    [(weight, bias)] = solve_ridge(hidden, aims, weights, (penalty / variance,))
+    last.weight.copy_(weight)
+    last.bias.copy_(bias)
+
+
+def _descend(
+    head: nn.Sequential, features: Tensor, aims: Tensor, weights: Tensor, penalty: float
+) -> None:
+    search = torch.optim.LBFGS(
+        head.parameters(),
+        max_iter=GELU_ITERATIONS,
+        history_size=20,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> Tensor:
+        search.zero_grad()
+        error = (weights * (head(features) - aims).square().sum(dim=1)).sum()
+        loss: Tensor = error + penalty * _size(head)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    search.step(closure)  # type: ignore[no-untyped-call]
+
+
+def _size(head: nn.Module) -> Tensor:
+    """‖W₁‖² + ‖W₂‖²; biases are free."""
+    return torch.stack([p.square().sum() for p in head.parameters() if p.ndim == 2]).sum()
+
+
+@torch.no_grad()
+def _unstandardise(head: nn.Sequential, centre: Tensor, spread: Tensor) -> nn.Sequential:
+    """The same head for features as they come."""
+    plain = deepcopy(head).requires_grad_(False)
+    first = cast("nn.Linear", plain[0])
+    first.weight.div_(spread)
+    first.bias.sub_(first.weight @ centre)
+    return plain
+
+
+def _standardise(features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(features of mean 0 and variance 1, what was subtracted, what was divided by)."""
+    share = weights[:, None]
+    centre = (share * features).sum(dim=0)
+    spread = (share * (features - centre) ** 2).sum(dim=0).sqrt().clamp(min=1e-6)
+    return (features - centre) / spread, centre, spread
 
 
 def _minimise(

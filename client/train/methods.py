@@ -5,10 +5,10 @@ from typing import Literal
 
 from client.train.errors import check_name
 
-__all__ = ["METHODS", "Method", "find_method"]
+__all__ = ["CORE", "METHODS", "Head", "Method", "find_method"]
 
 Start = Literal["fitted", "fresh"]
-Head = Literal["linear", "gelu", "mlp"]
+Head = Literal["linear", "gelu", "mlp", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +28,140 @@ class Method:
     distils: bool = True
     """Whether the backbone moves at all; without it the fitted head is the result."""
     head: Head = "linear"
-    """One Linear, or Linear-GELU-Linear (gelu), or SimKD's projector without its last ReLU (mlp)."""
+    """One Linear, or Linear-GELU-Linear (gelu), or SimKD's projector without its last ReLU (mlp),
+    or none: the backbone gives the teacher's dimensions by itself."""
     white_box: bool = False
     """Whether it needs the teacher's own weights (the student is a copy of its image tower)."""
+    weighs_images: bool = False
+    """Whether `image_weight`, λ, is a setting of this method, to be tuned like its learning rate."""
+    start_share: float = 0.0
+    """Share of the starting weights in the finished student (WiSE-FT's interpolation)."""
 
 
 METHODS = {
     method.name: method
     for method in (
         Method("zero-shot", False, True, False, "the teacher itself, asked about every image"),
-        Method("erm", False, False, True, "labels only: linear probe, then the whole student"),
+        Method(
+            "linear-probe",
+            False,
+            False,
+            True,
+            "labels only: a linear classifier on the backbone as it is",
+            distils=False,
+        ),
+        Method("erm", False, False, True, "labels only: the whole student", start="fresh"),
+        Method("lp-ft", False, False, True, "labels only: linear probe, then the whole student"),
         Method("text-only", False, True, True, "align and distil towards the class texts alone"),
+        Method(
+            "feature-only",
+            True,
+            True,
+            True,
+            "backbone and head together towards the image vectors alone",
+            start="fresh",
+        ),
+        Method(
+            "one-stage",
+            True,
+            True,
+            True,
+            "adip's loss without stages: backbone and head together",
+            start="fresh",
+            weighs_images=True,
+        ),
         Method("kd", True, True, True, "labels and the teacher's softened answers"),
-        Method("adip", True, True, True, "align, distil, predict: image and text vectors"),
+        Method(
+            "kd-text", True, True, True, "kd, the student answering by its cosines to the texts"
+        ),
+        Method(
+            "simkd",
+            True,
+            True,
+            True,
+            "image vectors through an MLP projector; the texts classify",
+            start="fresh",
+            head="mlp",
+        ),
+        Method(
+            "align-only",
+            True,
+            True,
+            True,
+            "adip's first stage alone: the backbone stays as it is",
+            distils=False,
+            weighs_images=True,
+        ),
+        Method(
+            "adip",
+            True,
+            True,
+            True,
+            "align, distil, predict: image and text vectors",
+            weighs_images=True,
+        ),
+        Method(
+            "adip-head",
+            True,
+            True,
+            True,
+            "adip whose second stage moves the head too",
+            weighs_images=True,
+        ),
+        Method(
+            "adip-gelu",
+            True,
+            True,
+            True,
+            "adip with a head of two layers",
+            head="gelu",
+            weighs_images=True,
+        ),
+        Method(
+            "sd",
+            True,
+            True,
+            True,
+            "white box: a copy of the teacher's tower by adip's loss, no head",
+            start="fresh",
+            head="none",
+            white_box=True,
+            weighs_images=True,
+        ),
+        Method(
+            "wise-ft",
+            False,
+            True,
+            True,
+            "white box: the copy learns the labels, then goes half the way back",
+            start="fresh",
+            head="none",
+            white_box=True,
+            start_share=0.5,
+        ),
+        Method(
+            "flyp",
+            False,
+            True,
+            True,
+            "white box: the copy by CLIP's own contrastive loss, the texts fixed",
+            start="fresh",
+            head="none",
+            white_box=True,
+        ),
+        Method(
+            "lp-ft-clip",
+            False,
+            False,
+            True,
+            "white box: linear probe on the copy, then all of it",
+            white_box=True,
+        ),
     )
 }
+
+CORE = ("zero-shot", "linear-probe", "text-only", "erm", "kd", "adip")
+"""What a comparison runs unless told otherwise: the floor, the rivals and the method."""
 
 
 def find_method(name: str) -> Method:

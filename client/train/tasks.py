@@ -45,7 +45,10 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class AlignmentTask:
-    """Point the student where the teacher's image and class text vectors point (adip, text-only)."""
+    """Point the student where the teacher's image and class text vectors point.
+
+    adip and its ablations, text-only, feature-only (λ = 1), one-stage, sd.
+    """
 
     texts: Tensor
     """float32[k, dT] unit."""
@@ -70,14 +73,15 @@ class AlignmentTask:
         The loss equals −⟨ẑ, u⟩, so u is the direction that it asks for; regressing on u asks for
         the same direction, has one optimum, and is solved exactly.
         """
-        return fit_ridge(features, self._aim(rows), weights, judge)
+        return fit_ridge(features, self.aim(rows), weights, judge)
 
     def loss(self, outputs: Tensor, rows: Tensor) -> Losses:
         """Distill: `adip_loss`, eq. of method § 1.3."""
         images = None if self.images is None else self.images[rows]
         return adip_loss(outputs, self.texts[self.labels[rows]], images, self.image_weight)
 
-    def _aim(self, rows: Tensor) -> Tensor:
+    def aim(self, rows: Tensor) -> Tensor:
+        """float32[n, dT]: u = λI + (1−λ)T_y, the direction that the loss asks for."""
         texts = self.texts[self.labels[rows]]
         if self.images is None:
             return texts
@@ -86,7 +90,7 @@ class AlignmentTask:
 
 @dataclass(frozen=True)
 class ClassificationTask:
-    """Learn the labels (erm), and with `teacher` also the teacher's softened answers (kd)."""
+    """Learn the labels (linear-probe, erm, lp-ft), and with `teacher` also its softened answers (kd)."""
 
     labels: Tensor
     """int64[n]"""
@@ -94,6 +98,8 @@ class ClassificationTask:
     teacher: Tensor | None
     """float32[n, k] zero-shot logits; None: labels alone."""
     temperature: float
+    kd_weight: float = 1.0
+    """α: the divergence's weight beside the cross-entropy's one."""
     trains_head: bool = True
     classes: Tensor | None = None
 
@@ -109,7 +115,8 @@ class ClassificationTask:
         def objective(logits: Tensor) -> Tensor:
             per_row = F.cross_entropy(logits, labels, reduction="none")
             if teacher is not None:
-                per_row = per_row + _divergence(logits, teacher, self.temperature)
+                divergence = _divergence(logits, teacher, self.temperature)
+                per_row = per_row + self.kd_weight * divergence
             return (weights * per_row).sum()
 
         return fit_classifier(features, self.class_count, weights, objective, judge)
@@ -117,7 +124,7 @@ class ClassificationTask:
     def loss(self, outputs: Tensor, rows: Tensor) -> Losses:
         """`kd_loss`."""
         teacher = None if self.teacher is None else self.teacher[rows]
-        return kd_loss(outputs, self.labels[rows], teacher, self.temperature)
+        return kd_loss(outputs, self.labels[rows], teacher, self.temperature, self.kd_weight)
 
 
 def read_scores(outputs: Tensor, classes: Tensor | None) -> Tensor:

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from client.cache.store import EmbeddingStore, Purpose
-from client.data.manifest import Manifest
-from client.data.prompts import build_prompts, load_synonyms
+from client.data.prompts import PromptStyle, make_prompts
 from client.train.errors import MissingVectors
 from client.train.fold import Fold, Rows
 from shared.codecs import Vector
@@ -16,16 +15,7 @@ from shared.digests import digest_text
 from shared.money import parse_usd, show_usd
 from shared.wire import ModelDocument
 
-__all__ = ["Teacher", "class_prompts"]
-
-
-def class_prompts(manifest: Manifest, document: ModelDocument) -> dict[str, tuple[str, ...]]:
-    """Class → the texts it is asked about as: synonyms × the vendor's recommended templates."""
-    return build_prompts(
-        manifest.classes,
-        templates=document.prompt_templates,
-        synonyms=load_synonyms(manifest.root),
-    )
+__all__ = ["Teacher", "fetch_command"]
 
 
 @dataclass(frozen=True)
@@ -34,18 +24,28 @@ class Teacher:
 
     store: EmbeddingStore
     document: ModelDocument
+    prompts: PromptStyle = "vendor"
 
     @classmethod
-    def open(cls, store: EmbeddingStore, model: str) -> "Teacher":
+    def open(cls, store: EmbeddingStore, model: str, prompts: PromptStyle = "vendor") -> "Teacher":
         """The teacher as it was last bought from. Raises ModelNotCached."""
-        return cls(store, store.model(model))
+        return cls(store, store.model(model), prompts)
+
+    def class_prompts(self, fold: Fold) -> dict[str, tuple[str, ...]]:
+        """Class → the texts it is asked about as on this fold, in the teacher's prompt style."""
+        return make_prompts(
+            fold.manifest,
+            self.prompts,
+            templates=self.document.prompt_templates,
+            sources=fold.sources,
+        )
 
     def read_texts(self, fold: Fold) -> Vector:
         """float32[k, d] unit: each class's mean of unit prompt vectors, made unit again.
 
         Raises MissingVectors.
         """
-        prompts = class_prompts(fold.manifest, self.document)
+        prompts = self.class_prompts(fold)
         digests = {text: digest_text(text) for texts in prompts.values() for text in texts}
         found = self.store.get_many(self.document.revision, "text", sorted(set(digests.values())))
         self._require("class texts", sorted(set(digests.values())), found, fold)
@@ -82,20 +82,29 @@ class Teacher:
         images = what == "images"
         price = self.document.price_per_image_usd if images else self.document.price_per_text_usd
         cost = show_usd(missing * parse_usd(price))
+        root, model = fold.manifest.root, self.document.id
         raise MissingVectors(
             f"{missing} of the {len(wanted)} {what} needed for {purpose} are not in the cache; "
             f"at today's price they cost {cost}. Buy them with: "
-            f"{fetch_command(fold.manifest.root, self.document.id, fold.targets, purpose)}"
+            f"{fetch_command(root, model, fold.targets, purpose, self.prompts)}"
         )
 
 
-def fetch_command(root: Path, model: str, targets: Sequence[str], purpose: Purpose) -> str:
+def fetch_command(
+    root: Path,
+    model: str,
+    targets: Sequence[str],
+    purpose: Purpose,
+    prompts: PromptStyle = "vendor",
+) -> str:
     """What to type to buy a fold's vectors."""
     parts = ["vl2v fetch", str(root), "--model", model]
     for target in targets:
         parts += ["--target", target]
     if purpose == "evaluation":
         parts += ["--purpose evaluation"]
+    if prompts != "vendor":
+        parts += ["--prompts", prompts]
     return " ".join([*parts, "--budget USD"])
 
 

@@ -61,6 +61,28 @@ class TestBuying:
         target = {digest_file(file) for file in (data / "solid").rglob("*.png")}
         assert not target & set(vendor.sold)
 
+    @pytest.mark.parametrize(
+        ("style", "text"),
+        [
+            ("plain", "a photo of a cat"),
+            ("domain", "a line of a cat"),
+            ("vendor", "an icon of a cat"),
+        ],
+    )
+    def test_each_prompt_style_buys_its_own_texts(
+        self, command: Command, data: Path, store: EmbeddingStore, style: str, text: str
+    ) -> None:
+        done = fetch(command, data, "--budget", "1", "--target", "solid", "--prompts", style)
+        assert "bought 4 images and 2 texts" in done.stdout, done.stderr
+        assert digest_text(text) in store.held(REVISION, "text", [digest_text(text)])
+
+    def test_templates_and_a_prompt_style_of_its_own_texts_are_one_too_many(
+        self, command: Command, data: Path
+    ) -> None:
+        done = fetch(command, data, "--prompts", "plain", "--templates", "a {}")
+        assert done.returncode == 2
+        assert "leave out --templates" in done.stderr
+
     def test_json_carries_quote_and_receipt(self, command: Command, data: Path) -> None:
         document = json.loads(fetch(command, data, "--budget", "1", "--json").stdout)
         assert document["to_buy"] == 14

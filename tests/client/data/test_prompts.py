@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from client.data import DataError, build_prompts, load_synonyms
+from client.data import (
+    DataError,
+    Manifest,
+    build_prompts,
+    load_synonyms,
+    make_prompts,
+    scan_folders,
+)
+from tests.client.pictures import write_folders
 
 
 def test_each_word_of_a_class_meets_each_template_once_the_own_name_first() -> None:
@@ -36,3 +44,28 @@ def test_a_bad_synonyms_file_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "classes.json").write_text(text)
     with pytest.raises(DataError, match=r"classes\.json is not"):
         load_synonyms(tmp_path)
+
+
+class TestStyles:
+    def _manifest(self, root: Path) -> Manifest:
+        domains = ("art_painting", "photo", "sketch")
+        write_folders(root, domains=domains, classes=("palm_tree", "{}"), each=1)
+        (root / "classes.json").write_text('{"palm_tree": ["palm tree", "palm"]}')
+        return scan_folders(root)
+
+    def test_the_vendors_are_synonyms_times_templates(self, tmp_path: Path) -> None:
+        manifest = self._manifest(tmp_path)
+        prompts = make_prompts(manifest, templates=["a {}"], sources=manifest.domains)
+        assert prompts["palm_tree"] == ("a palm tree", "a palm")
+
+    def test_plain_is_one_text_a_class(self, tmp_path: Path) -> None:
+        manifest = self._manifest(tmp_path)
+        prompts = make_prompts(manifest, "plain", templates=["x {}"], sources=manifest.domains)
+        assert prompts == {"palm_tree": ("a photo of a palm tree",), "{}": ("a photo of a {}",)}
+
+    def test_domain_is_one_text_a_source_and_never_names_the_target(self, tmp_path: Path) -> None:
+        manifest = self._manifest(tmp_path)
+        sources = ("art_painting", "photo")
+        prompts = make_prompts(manifest, "domain", templates=["x {}"], sources=sources)
+        assert prompts["palm_tree"] == ("a art painting of a palm tree", "a photo of a palm tree")
+        assert not [text for texts in prompts.values() for text in texts if "sketch" in text]

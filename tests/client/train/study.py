@@ -97,9 +97,9 @@ def buy_study(store: EmbeddingStore, root: Path, *, seed: int = 0) -> None:
     buy(store, "image", {d: v for d, v in images.items() if d not in learned}, "evaluation")
 
 
-def buy(store, modality: Modality, vectors, purpose, price=IMAGE_NANOUSD) -> None:
-    """One settled batch and its vectors."""
-    journal, key = Journal(store.database), f"{modality}-{purpose}"
+def buy(store, modality: Modality, vectors, purpose, price=IMAGE_NANOUSD, name="") -> None:
+    """One settled batch and its vectors; a further one of the same kind has a name."""
+    journal, key = Journal(store.database), f"{modality}-{purpose}{name}"
     cost = price * len(vectors)
     journal.plan(
         Batch("tests", key, MODEL.id, MODEL.revision, modality, purpose, tuple(vectors), cost)

@@ -100,7 +100,7 @@ def test_bench_prints_the_table(study, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "code", "said"),
     [
-        ({"--method": "adipp"}, 2, "unknown method 'adipp': did you mean adip?"),
+        ({"--method": "adipp"}, 2, "unknown method 'adipp': did you mean adip"),
         ({"--student": "test_eficientnet"}, 2, "did you mean test_efficientnet"),
         ({"--target": "wahs"}, 2, "unknown target 'wahs': did you mean wash?"),
         ({"--model": "toyy"}, 1, "vl2v fetch"),

@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from client.train.heads import PENALTIES, fit_classifier, fit_ridge, solve_ridge
+from client.train.heads import (
+    GELU_PENALTIES,
+    PENALTIES,
+    fit_classifier,
+    fit_gelu,
+    fit_ridge,
+    solve_ridge,
+)
 
 
 def _problem(rows: int = 60, width: int = 12, out: int = 5) -> tuple[Tensor, Tensor, Tensor]:
@@ -94,3 +101,44 @@ def test_the_linear_probe_converges():
     total = objective(logits) + scale * standard.square().sum()
     slopes = torch.autograd.grad(total, [standard, bias])
     assert max(slope.abs().max() for slope in slopes) < 1e-3
+
+
+class TestTheTwoLayerHead:
+    def _fit(self, judge, width=12, out=5):
+        torch.manual_seed(0)
+        head = nn.Sequential(nn.Linear(width, out), nn.GELU(), nn.Linear(out, out))
+        return head, fit_gelu(head, *_problem(width=width, out=out), judge)
+
+    def test_is_at_an_optimum_of_its_penalised_error(self):
+        features, aims, weights = _problem()
+        head, fit = self._fit(lambda head: -float(head[2].weight.norm()))
+        assert fit.penalty == max(GELU_PENALTIES)
+        centre = weights @ features
+        spread = (weights[:, None] * (features - centre) ** 2).sum(dim=0).sqrt()
+        with torch.no_grad():
+            head[0].bias.add_(head[0].weight @ centre)
+            head[0].weight.mul_(spread)
+        error = (head((features - centre) / spread) - aims).square().sum(dim=1)
+        size = head[0].weight.square().sum() + head[2].weight.square().sum()
+        total = weights @ error + fit.penalty * size
+        slopes = torch.autograd.grad(total, list(head.parameters()))
+        assert max(slope.abs().max() for slope in slopes) < 1e-3
+
+    def test_fits_what_no_linear_head_can(self):
+        features = torch.linspace(-2, 2, 60)[:, None].repeat(1, 12)
+        aims = features[:, :5].abs()
+        weights = torch.full((60,), 1 / 60)
+        torch.manual_seed(0)
+        head = nn.Sequential(nn.Linear(12, 5), nn.GELU(), nn.Linear(5, 5))
+        fit_gelu(head, features, aims, weights, lambda head: 0.0)
+        [(weight, bias)] = solve_ridge(features, aims, weights, (1e-6,))
+        with torch.no_grad():
+            mine = (head(features) - aims).square().mean()
+            theirs = (features @ weight.T + bias - aims).square().mean()
+        assert mine < theirs / 4
+
+    def test_the_judge_chooses_the_penalty_and_of_equals_the_heavier(self):
+        _, lightest = self._fit(lambda head: float(head[2].weight.norm() * head[0].weight.norm()))
+        assert lightest.penalty == min(GELU_PENALTIES)
+        _, equal = self._fit(lambda head: 1.0)
+        assert equal.penalty == max(GELU_PENALTIES)

@@ -7,7 +7,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from client.train.losses import adip_loss, kd_loss, teacher_logits
+from client.train.losses import (
+    adip_loss,
+    contrastive_loss,
+    feature_loss,
+    kd_loss,
+    teacher_logits,
+)
 
 
 def _unit(*values):
@@ -93,3 +99,28 @@ def test_the_teachers_logits_are_its_scale_times_the_cosines():
     images, texts = _unit([1.0, 0.0]), _unit([1.0, 0.0], [1.0, 1.0])
     expected = torch.tensor([[30.0, 30 / math.sqrt(2)]])
     assert torch.allclose(teacher_logits(images, texts, 30.0), expected)
+
+
+def test_with_every_class_once_the_contrastive_loss_is_clips_own():
+    generator = torch.Generator().manual_seed(2)
+    outputs = torch.randn(4, 6, generator=generator)
+    texts = F.normalize(torch.randn(4, 6, generator=generator), dim=-1)
+    labels = torch.tensor([2, 0, 3, 1])
+    logits = 20 * F.normalize(outputs, dim=-1) @ texts[labels].T
+    own = torch.arange(4)
+    clip = (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+    assert torch.allclose(contrastive_loss(outputs, texts, labels, 20.0)["loss"], clip)
+
+
+def test_a_picture_of_the_same_class_is_no_negative():
+    texts = torch.eye(2)
+    outputs, labels = texts[[0, 0, 1]], torch.tensor([0, 0, 1])
+    found = contrastive_loss(outputs, texts, labels, 100.0)["loss"].item()
+    # Two right answers share the probability, and nothing is left to gain.
+    assert found == pytest.approx(2 / 3 * math.log(2))
+
+
+def test_the_feature_loss_asks_for_the_length_too():
+    aim = _unit([1.0, 0.0], [0.0, 1.0])
+    assert feature_loss(aim, aim)["loss"].item() == pytest.approx(0)
+    assert feature_loss(3 * aim, aim)["loss"].item() == pytest.approx(4)

@@ -44,8 +44,8 @@ def test_pictures_are_normalised_as_timm_says():
 def test_the_same_seed_builds_the_same_student():
     spec = StudentSpec("test_efficientnet", 32, 5)
     one, other, third = (build_student(spec, weights="random", seed=s)[0] for s in (1, 1, 2))
-    assert torch.equal(one.head.weight, other.head.weight)
-    assert not torch.equal(one.head.weight, third.head.weight)
+    assert torch.equal(one.linear_head.weight, other.linear_head.weight)
+    assert not torch.equal(one.linear_head.weight, third.linear_head.weight)
 
 
 def test_weights_come_from_a_file_when_named(tmp_path):
