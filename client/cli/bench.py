@@ -12,7 +12,7 @@ from client.cli.options import DEFAULTS
 from client.cli.screen import errors
 from client.cli.training import open_store, require_torch, show_progress, stopping
 from client.train.config import TrainConfig
-from client.train.methods import CORE, METHODS
+from client.train.methods import METHODS
 
 __all__ = ["register"]
 
@@ -33,8 +33,7 @@ def bench(  # noqa: PLR0913  (one parameter an option)
         list[str] | None, typer.Option("--targets", help="Domains to leave out; default each.")
     ] = None,
     methods: Annotated[
-        list[str] | None,
-        typer.Option("--methods", help=f"Of {', '.join(METHODS)}; default {', '.join(CORE)}."),
+        list[str] | None, typer.Option("--methods", help=f"Default {', '.join(METHODS)}.")
     ] = None,
     select: Annotated[
         bool, typer.Option("--select", help="First choose learning rate and λ in each fold.")
@@ -70,7 +69,7 @@ def bench(  # noqa: PLR0913  (one parameter an option)
     from client.train.bench import BenchPlan, Grid, run_bench
     from client.train.methods import find_method
 
-    names = tuple(find_method(name).name for name in _split(methods) or CORE)
+    names = tuple(find_method(name).name for name in _split(methods) or METHODS)
     config = TrainConfig(
         student=student,
         weights=weights,

@@ -34,7 +34,7 @@ class BenchPlan:
 
 @dataclass(frozen=True)
 class Grid:
-    """Settings to try; every method tries each learning rate, and each λ where it has one."""
+    """Settings to try; every method tries each learning rate, adip each λ as well."""
 
     learning_rates: tuple[float, ...] = LEARNING_RATES
     image_weights: tuple[float, ...] = IMAGE_WEIGHTS
@@ -113,7 +113,7 @@ def _select(
     stop: Callable[[], bool],
 ) -> TrainConfig:
     """The config with the fold's best settings; nothing is tried where there is nothing to choose."""
-    weights = grid.image_weights if METHODS[config.method].weighs_images else (config.image_weight,)
+    weights = grid.image_weights if config.method == "adip" else (config.image_weight,)
     if len(grid.learning_rates) == len(weights) == 1:
         return replace(config, lr=grid.learning_rates[0], image_weight=weights[0])
     choice = select(

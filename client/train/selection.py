@@ -45,16 +45,14 @@ def select(
 ) -> Choice:
     """Train once for each point of the grid and keep the best; resumes, writes OUT/choice.json.
 
-    λ is tried for the methods that have one, the learning rate where the backbone moves. The target
-    domains' pictures are taken out before anything else happens. Of equals the first in the grid
-    wins.
+    λ is tried for adip alone, the other methods have none. The target domains' pictures are taken
+    out before anything else happens. Of equals the first in the grid wins.
     """
-    method = find_method(config.method)
-    if not method.trains:
+    if not find_method(config.method).trains:
         raise UnknownName(f"{config.method} trains nothing: tune erm, text-only, kd or adip")
     sources = experiment.without(config.targets)
-    weights = image_weights if method.weighs_images else (config.image_weight,)
-    grid = list(product(learning_rates if method.distils else (config.lr,), weights))
+    weights = image_weights if config.method == "adip" else (config.image_weight,)
+    grid = list(product(learning_rates, weights))
     trials: list[dict[str, float]] = []
     for index, (lr, weight) in enumerate(grid):
         trial = replace(config, lr=lr, image_weight=weight, targets=())

@@ -24,18 +24,18 @@ class Teacher:
 
     store: EmbeddingStore
     document: ModelDocument
-    prompts: PromptStyle = "vendor"
+    style: PromptStyle = "vendor"
 
     @classmethod
-    def open(cls, store: EmbeddingStore, model: str, prompts: PromptStyle = "vendor") -> "Teacher":
+    def open(cls, store: EmbeddingStore, model: str, style: PromptStyle = "vendor") -> "Teacher":
         """The teacher as it was last bought from. Raises ModelNotCached."""
-        return cls(store, store.model(model), prompts)
+        return cls(store, store.model(model), style)
 
     def class_prompts(self, fold: Fold) -> dict[str, tuple[str, ...]]:
         """Class → the texts it is asked about as on this fold, in the teacher's prompt style."""
         return make_prompts(
             fold.manifest,
-            self.prompts,
+            self.style,
             templates=self.document.prompt_templates,
             sources=fold.sources,
         )
@@ -86,7 +86,7 @@ class Teacher:
         raise MissingVectors(
             f"{missing} of the {len(wanted)} {what} needed for {purpose} are not in the cache; "
             f"at today's price they cost {cost}. Buy them with: "
-            f"{fetch_command(root, model, fold.targets, purpose, self.prompts)}"
+            f"{fetch_command(root, model, fold.targets, purpose, self.style)}"
         )
 
 
@@ -95,7 +95,7 @@ def fetch_command(
     model: str,
     targets: Sequence[str],
     purpose: Purpose,
-    prompts: PromptStyle = "vendor",
+    style: PromptStyle = "vendor",
 ) -> str:
     """What to type to buy a fold's vectors."""
     parts = ["vl2v fetch", str(root), "--model", model]
@@ -103,8 +103,8 @@ def fetch_command(
         parts += ["--target", target]
     if purpose == "evaluation":
         parts += ["--purpose evaluation"]
-    if prompts != "vendor":
-        parts += ["--prompts", prompts]
+    if style != "vendor":
+        parts += ["--prompts", style]
     return " ".join([*parts, "--budget USD"])
 
 

@@ -25,7 +25,7 @@ class Tower(nn.Module):
             found = self.eval()(torch.zeros(1, 3, side, side))
         if not isinstance(found, Tensor) or found.ndim != 2:
             raise TrainingError("the teacher's image tower gives more than one vector a picture")
-        self.num_features = found.shape[1]
+        self.width = found.shape[1]
 
     def forward(self, images: Tensor) -> Tensor:
         """float[n, d], not of unit length."""
@@ -61,15 +61,15 @@ def copy_tower(config: TrainConfig, head: Head, head_width: int, *, seed: int = 
         raise TrainingError(f"--teacher-weights: {error}") from error
     shape = clip.preprocessing
     tower = Tower(_visual(clip.model), shape.image_size).requires_grad_(True)
-    if head == "none" and tower.num_features != head_width:
+    if head == "none" and tower.width != head_width:
         raise TrainingError(
-            f"--teacher-weights {config.teacher_weights} gives vectors of {tower.num_features} "
+            f"--teacher-weights {config.teacher_weights} gives vectors of {tower.width} "
             f"numbers, but those bought from {config.model} have {head_width}: name the weights "
             "of that same model"
         )
     torch.manual_seed(seed)
     spec = StudentSpec(config.teacher_weights, config.image_size, head_width, head)
-    student = Student(spec, tower, list(shape.mean), list(shape.std))
+    student = Student(spec, tower, tower.width, list(shape.mean), list(shape.std))
     return student.to(memory_format=torch.channels_last)
 
 

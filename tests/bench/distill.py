@@ -166,7 +166,7 @@ def make_bare(job: Job, task: Task) -> Callable[[], None]:
             _, images = draw_views(step, pixels, job.sampler, config, torch.device("cpu"))
             state.optimizer.zero_grad(set_to_none=True)
             loss = -(F.normalize(student(images), dim=-1) @ aim).mean()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             state.optimizer.step()
 
     return turn

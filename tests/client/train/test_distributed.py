@@ -5,10 +5,12 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch.multiprocessing.spawn import spawn
 
 from client.cache import EmbeddingStore
 from client.train.building import build_task
@@ -21,7 +23,7 @@ from client.train.student import StudentSpec, build_student
 from tests.client.train.study import make_job, open_study
 
 ROOT = Path(__file__).parents[3]
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "adip": {"method": "adip", "batch": 7},
     "erm": {"method": "erm", "batch": 9, "accumulate": 3},
     "per-domain": {"method": "kd", "batch": 3, "sampling": "per-domain", "averaging_kind": "none"},
@@ -87,7 +89,7 @@ def port():
 @pytest.mark.slow
 def test_two_processes_make_the_same_run_as_one(experiment, home, tmp_path, port):
     study, database = experiment.manifest.root, str(home / "client.db")
-    torch.multiprocessing.spawn(_work, (port, study, database, tmp_path), nprocs=2)
+    spawn(_work, (port, study, database, tmp_path), nprocs=2)
     for name, changes in CASES.items():
         alone = _distil(experiment, tmp_path / "none", SOLO, **changes)
         for rank in range(2):

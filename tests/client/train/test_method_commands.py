@@ -2,24 +2,7 @@
 
 import json
 
-from sqlalchemy import update
-
-from client.cache.tables import embedding
-from client.train.methods import CORE
 from tests.client.train.test_commands import _options, _run
-
-
-def test_a_bench_without_methods_runs_the_core(experiment, store, tmp_path):
-    with store.database.write() as connection:
-        connection.execute(update(embedding).values(purpose="training"))  # of any split
-    words = _options(tmp_path / "bench", **{"--steps": "1"})
-    words[words.index("--target")] = "--targets"
-    for dropped in ("--views", "--holdout"):
-        place = words.index(dropped)
-        del words[place : place + 2]
-    done = _run("bench", str(experiment.manifest.root), *words, "--json")
-    assert done.exit_code == 0, done.output
-    assert [json.loads(row)["method"] for row in done.stdout.splitlines()] == list(CORE)
 
 
 def test_a_run_with_plain_prompts_says_how_to_buy_them(experiment, tmp_path):

@@ -123,8 +123,7 @@ def test_the_references_gradient_is_that_of_its_loss(name):
 def _make_student(outputs: int) -> Student:
     """float64: a linear head on five numbers of a picture."""
     backbone = nn.Sequential(nn.Flatten(), nn.Linear(3, INPUTS, dtype=torch.float64))
-    backbone.num_features = INPUTS  # type: ignore[assignment]
-    student = Student(StudentSpec("tiny", 1, outputs), backbone, [0.0] * 3, [1.0] * 3)
+    student = Student(StudentSpec("tiny", 1, outputs), backbone, INPUTS, [0.0] * 3, [1.0] * 3)
     return student.double()
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,12 +21,12 @@ from client.train.runs import RunFolder
 from tests.client.train.study import CONFIG, make_job
 
 ROOT = Path(__file__).parents[3]
-SWAD = {"averaging_kind": "swad", "evaluations": 30}
-PAPER = {
+SWAD: dict[str, Any] = {"averaging_kind": "swad", "evaluations": 30}
+PAPER: dict[str, Any] = {
     name: getattr(resolve_config("paper"), name)
     for name in ("sampling", "lr", "schedule", "warmup", "weight_decay", "align", "recipe")
 }
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "ema": {"accumulate": 3},
     "swad": {**SWAD, "steps": 14, "lr": 0.05, "accumulate": 2},
     "none": {"averaging_kind": "none", "method": "kd", "batchnorm": "updated"},
@@ -80,7 +81,7 @@ def test_killed_at_any_moment_and_run_again_is_uninterrupted(experiment, home, t
     words += ["--image-size", "32", "--steps", "330", "--batch", "4", "--holdout", "0.34"]
     words += ["--threads", "1", "--method", "erm", "--out", str(tmp_path / "killed")]
     command = [sys.executable, "-m", "client.cli", "train", str(experiment.manifest.root), *words]
-    options = {
+    options: dict[str, Any] = {
         "cwd": ROOT,
         "env": os.environ | {"VL2V_HOME": str(home), "OMP_NUM_THREADS": "1"},
         "stderr": subprocess.DEVNULL,
@@ -153,7 +154,7 @@ class TestTheRun:
             run_training(make_job(experiment, tmp_path / "run"))
 
 
-def _settings(config: TrainConfig) -> dict:
+def _settings(config: TrainConfig) -> dict[str, Any]:
     """What the study differs in from the defaults, apart from what a recipe decides."""
     names = ("targets", "student", "model", "image_size", "holdout", "views")
     return {name: getattr(config, name) for name in names}
