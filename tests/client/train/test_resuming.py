@@ -30,14 +30,14 @@ CASES: dict[str, dict[str, Any]] = {
     "ema": {"accumulate": 3},
     "swad": {**SWAD, "steps": 14, "lr": 0.05, "accumulate": 2},
     "none": {"averaging_kind": "none", "method": "kd", "batchnorm": "updated"},
-    "ema that re-estimates": {"batchnorm": "updated", "method": "erm"},
+    "ema that re-estimates": {"batchnorm": "updated", "method": "lp-ft"},
     "paper": {**PAPER, **SWAD, "batch": 2, "steps": 5},
     "paper with labels": {
         **PAPER,
         **SWAD,
         "batch": 2,
         "steps": 3,
-        "method": "erm",
+        "method": "lp-ft",
         "accumulate": 2,
     },
     "bf16": {"precision": "bf16", "averaging_kind": "swad", "evaluations": 30},
@@ -79,7 +79,7 @@ def test_stopped_after_every_step_is_uninterrupted(experiment, tmp_path, name):
 def test_killed_at_any_moment_and_run_again_is_uninterrupted(experiment, home, tmp_path):
     words = ["--model", "toy", "--target", "wash", "--student", "test_efficientnet", "--views", "1"]
     words += ["--image-size", "32", "--steps", "330", "--batch", "4", "--holdout", "0.34"]
-    words += ["--threads", "1", "--method", "erm", "--out", str(tmp_path / "killed")]
+    words += ["--threads", "1", "--method", "lp-ft", "--out", str(tmp_path / "killed")]
     command = [sys.executable, "-m", "client.cli", "train", str(experiment.manifest.root), *words]
     options: dict[str, Any] = {
         "cwd": ROOT,
@@ -94,7 +94,7 @@ def test_killed_at_any_moment_and_run_again_is_uninterrupted(experiment, home, t
         time.sleep(random.Random(os.getpid()).uniform(0, 4))
         process.send_signal(signal.SIGKILL)
     assert subprocess.run(command, check=False, **options).returncode == 0
-    changes = {"method": "erm", "steps": 330, "batch": 4, "warmup": TrainConfig().warmup}
+    changes = {"method": "lp-ft", "steps": 330, "batch": 4, "warmup": TrainConfig().warmup}
     whole = make_job(experiment, tmp_path / "whole", **changes)
     run_training(whole)
     assert _written(RunFolder(tmp_path / "killed")) == _written(whole.folder)
