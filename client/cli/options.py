@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from client.data.choosing import Selection
 from client.train.config import TrainConfig
 from client.train.methods import METHODS
 
@@ -35,6 +36,29 @@ Lambda = Annotated[
     float, typer.Option("--lambda", help="Share of the image term in adip; the text has the rest.")
 ]
 Temperature = Annotated[float, typer.Option(help="Softening of teacher and student in kd.")]
+AlignViews = Annotated[int, typer.Option(help="Augmented views an image that Align sees.")]
+Shots = Annotated[
+    int | None,
+    typer.Option(help="Labelled pictures of each class and source domain; default all."),
+]
+Queries = Annotated[
+    float, typer.Option(help="Share of the training pictures that the teacher is asked about.")
+]
+Select = Annotated[
+    Selection, typer.Option("--selection", help="How that share is chosen; nested in each case.")
+]
+ScoredBy = Annotated[
+    str, typer.Option(help="For uncertainty: run folder of a text-only student that scores.")
+]
+BoughtViews = Annotated[
+    int, typer.Option("--views", help="Bought views of each picture; 0: the file itself.")
+]
+FreshViews = Annotated[
+    str,
+    typer.Option(
+        help="Local teacher asked about every view, unmetered: local-dir:PATH or ARCH/TAG."
+    ),
+]
 SplitSeed = Annotated[int, typer.Option(help="Decides the 80/20 split alone.")]
 TrialSeed = Annotated[int, typer.Option(help="Decides sampling, augmentation and the like.")]
 Threads = Annotated[
@@ -50,16 +74,23 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON lin
 
 __all__ = [
     "DEFAULTS",
+    "AlignViews",
     "Batch",
+    "BoughtViews",
     "Cache",
     "Data",
+    "FreshViews",
     "ImageSize",
     "Json",
     "Lambda",
     "Lr",
     "Methods",
     "Model",
+    "Queries",
     "Resume",
+    "ScoredBy",
+    "Select",
+    "Shots",
     "SplitSeed",
     "Steps",
     "Student",

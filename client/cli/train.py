@@ -51,9 +51,13 @@ def train(  # noqa: PLR0913  (one parameter an option)
     temperature: options.Temperature = DEFAULTS.temperature,
     weight_decay: Annotated[float, typer.Option(help="Of AdamW.")] = DEFAULTS.weight_decay,
     warmup: Annotated[int, typer.Option(help="Steps of linear warm-up.")] = DEFAULTS.warmup,
-    views: Annotated[
-        int, typer.Option(help="Augmented views an image that Align sees.")
-    ] = DEFAULTS.views,
+    align_views: options.AlignViews = DEFAULTS.align_views,
+    shots: options.Shots = DEFAULTS.shots,
+    queries: options.Queries = DEFAULTS.queries,
+    selection: options.Select = DEFAULTS.selection,
+    scored_by: options.ScoredBy = DEFAULTS.scored_by,
+    views: options.BoughtViews = DEFAULTS.bought_views,
+    fresh_views: options.FreshViews = DEFAULTS.fresh_views,
     averaging: Annotated[
         float, typer.Option(help="Decay of the weight average; 0 switches it off.")
     ] = DEFAULTS.averaging,
@@ -92,7 +96,13 @@ def train(  # noqa: PLR0913  (one parameter an option)
         "temperature": temperature,
         "weight_decay": weight_decay,
         "warmup": warmup,
-        "views": views,
+        "align_views": align_views,
+        "shots": shots,
+        "queries": queries,
+        "selection": selection,
+        "scored_by": scored_by,
+        "bought_views": views,
+        "fresh_views": fresh_views,
         "averaging": averaging,
         "batchnorm": "updated" if update_batchnorm else "frozen",
         "holdout": holdout,
@@ -126,9 +136,8 @@ def _train_all(
         with errors().status("reading the data folder"):
             experiment = open_experiment(data, configs[0], store)
         configs = [_add_targets(c, experiment.manifest.domains, test_envs) for c in configs]
-        fold = experiment.fold(configs[0].targets)
         for config in configs:
-            experiment.require_vectors(config, [fold])
+            experiment.require_vectors(config, [experiment.fold(config.targets, config)])
         lines = []
         for config in configs:
             folder = out / config.method if len(configs) > 1 else out
@@ -143,7 +152,7 @@ def _train_one(experiment: Any, config: TrainConfig, out: Path, *, resume: bool)
     with stopping() as stop, show_progress(config.method) as report:
         job = Job(
             config=config,
-            fold=experiment.fold(config.targets),
+            fold=experiment.fold(config.targets, config),
             pixels=experiment.pixels(config.image_size),
             teacher=experiment.teacher(config),
             folder=RunFolder(out),

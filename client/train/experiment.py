@@ -12,6 +12,7 @@ from client.train.config import TrainConfig
 from client.train.fold import Fold, make_fold
 from client.train.methods import find_method
 from client.train.pixels import Pixels, decode_manifest
+from client.train.querying import narrow_fold, read_targets
 from client.train.teacher import Teacher
 
 __all__ = ["Experiment", "open_experiment"]
@@ -25,10 +26,21 @@ class Experiment:
     split: Split
     store: EmbeddingStore
     _pixels: dict[int, Pixels] = field(default_factory=dict)
+    _folds: dict[tuple[tuple[str, ...], TrainConfig], Fold] = field(default_factory=dict)
 
-    def fold(self, targets: tuple[str, ...]) -> Fold:
-        """The fold that leaves `targets` out. Raises UnknownName, TrainingError."""
-        return make_fold(self.manifest, self.split, targets)
+    def fold(self, targets: tuple[str, ...], config: TrainConfig | None = None) -> Fold:
+        """The fold that leaves `targets` out, with the shots and queries of `config`.
+
+        Without a config it is whole. Raises UnknownName, TrainingError.
+        """
+        if config is None:
+            return make_fold(self.manifest, self.split, targets)
+        key = (targets, config)
+        if key not in self._folds:
+            shots, seed = config.shots, config.trial_seed
+            whole = make_fold(self.manifest, self.split, targets, shots=shots, seed=seed)
+            self._folds[key] = narrow_fold(whole, config, lambda: self.pixels(config.image_size))
+        return self._folds[key]
 
     def pixels(self, side: int) -> Pixels:
         """Every picture at `side` pixels, decoded at the first call."""
@@ -52,10 +64,10 @@ class Experiment:
             return
         for fold in folds:
             teacher.read_texts(fold)
-            if method.reads_images:
-                teacher.read_images(fold, fold.training)
-            elif not method.trains:
+            if not method.trains:
                 teacher.read_images(fold, fold.asked, "evaluation")
+            elif method.reads_images and not config.fresh_views:
+                read_targets(teacher, fold)
 
     def without(self, targets: tuple[str, ...]) -> "Experiment":
         """The same data as if the target domains did not exist; the class index stays."""

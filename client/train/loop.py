@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from client.train.augment import augment, to_unit_range
+from client.train.augment import to_unit_range
 from client.train.config import TrainConfig
 from client.train.errors import TrainingError
 from client.train.pixels import Pixels
 from client.train.sampling import DomainSampler
 from client.train.student import Student
 from client.train.tasks import Task
+from client.train.views import FileViews, Views
 
 __all__ = ["TrainState", "learning_rate", "start_state", "train_student"]
 
@@ -53,6 +54,7 @@ def train_student(
     sampler: DomainSampler,
     config: TrainConfig,
     *,
+    views: Views = FileViews(),  # noqa: B008  (it has no state)
     after_step: Callable[[TrainState, Row], None],
     stop: Callable[[], bool] = lambda: False,
 ) -> bool:
@@ -71,8 +73,8 @@ def train_student(
         torch.manual_seed(_mix(config.trial_seed, state.step))
         generator = torch.Generator().manual_seed(_mix(config.trial_seed + 1, state.step))
         rows = sampler.draw(state.step)
-        images = augment(to_unit_range(pixels[rows]), generator)
-        losses = task.loss(state.student(images), torch.from_numpy(rows))
+        images, taught = views.show(to_unit_range(pixels[rows]), rows, generator)
+        losses = task.loss(state.student(images), taught)
         if not torch.isfinite(losses["loss"]):
             raise TrainingError(f"the loss is not finite at step {state.step}: lower --lr")
         state.optimizer.zero_grad(set_to_none=True)

@@ -29,6 +29,9 @@ class Method:
     """Whether the backbone moves at all; without it the fitted head is the result."""
     head: Head = "linear"
     """One Linear, or Linear-GELU-Linear (gelu), or SimKD's projector without its last ReLU (mlp)."""
+    fills_in: bool = False
+    """Whether a picture whose vector was not bought still teaches, by its class text or label alone;
+    otherwise such pictures are left out of training."""
     white_box: bool = False
     """Whether it needs the teacher's own weights (the student is a copy of its image tower)."""
 
@@ -39,8 +42,15 @@ METHODS = {
         Method("zero-shot", False, True, False, "the teacher itself, asked about every image"),
         Method("erm", False, False, True, "labels only: linear probe, then the whole student"),
         Method("text-only", False, True, True, "align and distil towards the class texts alone"),
-        Method("kd", True, True, True, "labels and the teacher's softened answers"),
-        Method("adip", True, True, True, "align, distil, predict: image and text vectors"),
+        Method("kd", True, True, True, "labels and the teacher's softened answers", fills_in=True),
+        Method(
+            "adip",
+            True,
+            True,
+            True,
+            "align, distil, predict: image and text vectors",
+            fills_in=True,
+        ),
     )
 }
 

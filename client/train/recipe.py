@@ -15,6 +15,7 @@ from client.train.config import TrainConfig
 from client.train.errors import Interrupted
 from client.train.evaluate import evaluate_fold, measure, score_pictures
 from client.train.fold import Fold
+from client.train.fresh import count_queries, open_fresh
 from client.train.loop import TrainState, start_state, train_student
 from client.train.methods import find_method
 from client.train.pixels import Pixels
@@ -25,6 +26,7 @@ from client.train.spending import count_spending
 from client.train.student import StudentSpec, build_student
 from client.train.tasks import Task
 from client.train.teacher import Teacher
+from client.train.views import Views, choose_views
 
 CURVE_POINTS = 40
 """Rows that the loss leaves in metrics.jsonl."""
@@ -64,7 +66,7 @@ def run_training(job: Job, *, resume: bool = True) -> dict[str, Any]:
     if folder.is_done:
         return folder.result()
     if method.trains:
-        answers, facts = _train(job, build_task(config, job.fold, job.teacher))
+        answers, facts = _train(job, *_choose_lesson(job))
     else:
         answers = _ask_teacher(require_teacher(config, job.teacher), job.fold)
         facts = {"seconds": 0.0, "parameters": None, "weights": None}
@@ -76,13 +78,21 @@ def run_training(job: Job, *, resume: bool = True) -> dict[str, Any]:
     return line
 
 
-def _train(job: Job, task: Task) -> tuple[Answers, dict[str, Any]]:
+def _choose_lesson(job: Job) -> tuple[Task, Views]:
+    """What is taught, and the views that it is taught about."""
+    if job.config.fresh_views:
+        oracle = open_fresh(job.config, job.fold, job.teacher)
+        return oracle, oracle
+    return build_task(job.config, job.fold, job.teacher), choose_views(job.fold)
+
+
+def _train(job: Job, task: Task, views: Views) -> tuple[Answers, dict[str, Any]]:
     """Align, distil, and answer every picture with the averaged student."""
     config, fold, folder = job.config, job.fold, job.folder
     began = time.monotonic()
     spec = StudentSpec(config.student, config.image_size, task.head_width)
     student, origin = build_student(spec, weights=config.weights, seed=config.trial_seed)
-    state, header = _open_state(job, task, start_state(student, task, config))
+    state, header = _open_state(job, task, views, start_state(student, task, config))
     spent = float(header["seconds"])
 
     def save(current: TrainState) -> None:
@@ -94,6 +104,7 @@ def _train(job: Job, task: Task) -> tuple[Answers, dict[str, Any]]:
         job.pixels[fold.training],
         DomainSampler(fold.domains[fold.training], config.batch, config.trial_seed),
         config,
+        views=views,
         after_step=lambda current, row: _after_step(job, task, current, row, save),
         stop=job.stop,
     ):
@@ -107,11 +118,15 @@ def _train(job: Job, task: Task) -> tuple[Answers, dict[str, Any]]:
     _save_finished(job, task, state)
     parameters = sum(p.numel() for p in state.average.parameters())
     facts = {"seconds": spent + _since(began), "penalty": header["penalty"]}
+    if config.fresh_views:
+        facts["unmetered_queries"] = count_queries(config, fold)
     scale = 1.0 if task.classes is None else _logit_scale(job)
     return Answers(scale * scores), {"parameters": parameters, "weights": origin, **facts}
 
 
-def _open_state(job: Job, task: Task, state: TrainState) -> tuple[TrainState, dict[str, Any]]:
+def _open_state(
+    job: Job, task: Task, views: Views, state: TrainState
+) -> tuple[TrainState, dict[str, Any]]:
     """The state as it was saved, or a fresh one after Align."""
     folder = job.folder
     if folder.checkpoint.is_file():
@@ -126,6 +141,7 @@ def _open_state(job: Job, task: Task, state: TrainState) -> tuple[TrainState, di
         job.fold,
         job.config,
         report=lambda done, total: job.report("align", done, total),
+        views=views,
     )
     state.average.load_state_dict(state.student.state_dict())
     folder.cut_log(-1)

@@ -30,7 +30,7 @@ def _options(out, **changes):
         "--image-size": "32",
         "--steps": "2",
         "--batch": "4",
-        "--views": "1",
+        "--align-views": "1",
         "--holdout": "0.34",
         "--threads": "1",
         "--out": str(out),
@@ -89,7 +89,7 @@ def test_a_target_may_be_named_by_domainbeds_index(study, tmp_path):
 
 def test_bench_prints_the_table(study, tmp_path):
     words = _options(tmp_path / "bench")
-    for name in ("--target", "--views", "--holdout"):
+    for name in ("--target", "--align-views", "--holdout"):
         place = words.index(name)
         del words[place : place + 2]
     done = _run("bench", study, *words, "--methods", "erm,text-only", "--targets", "wash")
