@@ -109,7 +109,7 @@ def purchase_words(config: TrainConfig) -> tuple[str, ...]:
 def _features(manifest: Manifest, rows: Rows, config: TrainConfig, pixels: Decoded) -> Vector:
     """float32[n, dS] of the untrained student; pictures of one domain are read together."""
     spec = StudentSpec(config.student, config.image_size, 1)
-    student, _ = build_student(spec, weights=config.weights, seed=0)
+    student, _ = build_student(spec, weights="auto", seed=0)
     student.eval()
     everything = pixels()
     domains = np.array([manifest.pictures[int(row)].domain for row in rows])
