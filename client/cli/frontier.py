@@ -18,6 +18,7 @@ Targets = Annotated[
     list[str] | None, typer.Option("--target", help="Domain to leave out; again for more; all.")
 ]
 Seeds = Annotated[int, typer.Option(min=1, help="Trials of each setting and target.")]
+Holdout = Annotated[float, typer.Option(help="Validation share.")]
 Out = Annotated[Path, typer.Option(help="Folder of all runs, tables and figures.")]
 
 __all__ = ["register"]
@@ -56,6 +57,7 @@ def frontier(  # noqa: PLR0913  (one parameter an option)
     image_weight: options.Lambda = DEFAULTS.image_weight,
     align_views: options.AlignViews = DEFAULTS.align_views,
     shots_: options.Shots = None,
+    holdout: Holdout = DEFAULTS.holdout,
     split_seed: options.SplitSeed = DEFAULTS.split_seed,
     trial_seed: options.TrialSeed = DEFAULTS.trial_seed,
     threads: options.Threads = None,
@@ -80,6 +82,7 @@ def frontier(  # noqa: PLR0913  (one parameter an option)
         image_weight=image_weight,
         align_views=align_views,
         shots=shots_,
+        holdout=holdout,
         split_seed=split_seed,
         trial_seed=trial_seed,
     )
@@ -117,6 +120,7 @@ def shots(  # noqa: PLR0913  (one parameter an option)
     image_weight: options.Lambda = DEFAULTS.image_weight,
     temperature: options.Temperature = DEFAULTS.temperature,
     align_views: options.AlignViews = DEFAULTS.align_views,
+    holdout: Holdout = DEFAULTS.holdout,
     split_seed: options.SplitSeed = DEFAULTS.split_seed,
     trial_seed: options.TrialSeed = DEFAULTS.trial_seed,
     threads: options.Threads = None,
@@ -142,6 +146,7 @@ def shots(  # noqa: PLR0913  (one parameter an option)
         image_weight=image_weight,
         temperature=temperature,
         align_views=align_views,
+        holdout=holdout,
         split_seed=split_seed,
         trial_seed=trial_seed,
     )

@@ -40,23 +40,23 @@ class _Seen(Materials):
     vectors: Tensor
 
     @property
-    def labels(self) -> Tensor:  # type: ignore[override]
+    def labels(self) -> Tensor:
         return self.whole.labels[self.rows]
 
     @property
-    def domains(self) -> Tensor:  # type: ignore[override]
+    def domains(self) -> Tensor:
         return self.whole.domains[self.rows]
 
     @property
-    def queried(self) -> Tensor:  # type: ignore[override]
+    def queried(self) -> Tensor:
         return torch.ones(len(self.rows), dtype=torch.bool)
 
     @property
-    def texts(self) -> Tensor:  # type: ignore[override]
+    def texts(self) -> Tensor:
         return self.whole.texts
 
     @property
-    def images(self) -> Tensor:  # type: ignore[override]
+    def images(self) -> Tensor:
         return self.vectors
 
 

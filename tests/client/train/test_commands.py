@@ -158,3 +158,12 @@ def test_ctrl_c_saves_the_run_and_says_how_to_go_on(study, tmp_path, home):
     assert "same command again" in " ".join(said.split())
     assert checkpoint.is_file()
     assert not (out / "done").is_file()
+
+
+def test_train_takes_shots_and_a_share_of_the_queries(study, tmp_path):
+    words = _options(tmp_path / "run", **{"--shots": "2", "--queries": "0.5"})
+    done = _run("train", study, *words, "--selection", "stratified", "--json")
+    assert done.exit_code == 0, done.output
+    line = json.loads(done.stdout)
+    assert line["training_pictures"] == 12
+    assert line["spending"]["training"]["images"] == 6

@@ -15,6 +15,7 @@ from client.cache.tables import embedding
 from client.data.views import find_crop, name_view, name_views
 from client.errors import UsageError
 from client.train.augment import cut_crops
+from client.train.bench import BenchPlan, run_bench
 from client.train.building import BUILDERS, Materials, build_task
 from client.train.config import TrainConfig
 from client.train.errors import Interrupted, MissingVectors, TrainingError
@@ -48,8 +49,19 @@ def _buy_views(store, experiment, count):
     journal = Journal(store.database)
     for view in name_views(count):
         cost = IMAGE_NANOUSD * len(digests)
-        given = (MODEL.id, MODEL.revision, "image", "training", tuple(digests), cost, view)
-        journal.plan(Batch("tests", view, *given))
+        journal.plan(
+            Batch(
+                run="tests",
+                idempotency_key=view,
+                model_id=MODEL.id,
+                revision=MODEL.revision,
+                modality="image",
+                purpose="training",
+                digests=tuple(digests),
+                max_cost_nanousd=cost,
+                view=view,
+            )
+        )
         journal.mark_sent(view)
         journal.settle(view, Settlement(cost))
         vectors = {digest: unit(rng.normal(size=DIMENSION)) for digest in digests}
@@ -95,6 +107,17 @@ class TestShots:
         alone = without.fold((), replace(config, targets=()))
         paths = [without.manifest.pictures[i].path for i in alone.training]
         assert paths == [experiment.manifest.pictures[i].path for i in few.training]
+
+    def test_a_bench_counts_the_shots_of_every_seed(self, experiment, tmp_path):
+        config = replace(CONFIG, shots=1, steps=1)
+        [row] = run_bench(experiment, BenchPlan(config, ("adip",), ("wash",), 2), tmp_path)
+        drawn = {
+            experiment.manifest.pictures[i].digest
+            for seed in (0, 1)
+            for i in experiment.fold(("wash",), replace(config, trial_seed=seed)).training
+        }
+        assert row.spending.training.images == len(drawn)
+        assert len(drawn) > 6
 
 
 class TestPartialBudgets:
