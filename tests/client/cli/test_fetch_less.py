@@ -75,3 +75,25 @@ def test_what_k_center_buys_is_what_training_reads(
     words = ("train", str(root), "--model", "toy", "--target", "wash", *rule, *eyes, *out)
     done = CliRunner().invoke(app, list(words), env=command.environment)
     assert done.exit_code == 0, done.output
+
+
+def test_what_a_text_only_student_is_unsure_of_is_bought_and_read(
+    command: Command, tmp_path: Path, vendor: StandInVendor, store: EmbeddingStore
+) -> None:
+    root = draw_study(tmp_path / "study")
+    scorer = str(tmp_path / "scorer")
+    small = ("--student", CONFIG.student, "--image-size", "32", "--steps", "1", "--batch", "4")
+    words = ("train", str(root), "--model", "toy", "--target", "wash", *small, "--threads", "1")
+
+    def train(*more: str) -> None:
+        done = CliRunner().invoke(app, [*words, *more], env=command.environment)
+        assert done.exit_code == 0, done.output
+
+    assert fetch(command, root, "--target", "wash", "--queries", "0").returncode == 0
+    train("--method", "text-only", "--out", scorer)
+    rule = ("--queries", "0.5", "--selection", "uncertainty", "--scored-by", scorer)
+    assert fetch(command, root, "--target", "wash", *rule).returncode == 0
+    bought = store.count(modality="image")
+    assert 0 < bought < 36
+    train("--method", "adip", *rule, "--out", str(tmp_path / "run"))
+    assert store.count(modality="image") == bought == len(vendor.sold) - 3

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,8 @@ from client.train.recipe import run_training
 from client.train.runs import RunFolder
 from client.train.views import BoughtViews, FileViews, choose_views
 from tests.client.train.study import CONFIG, DIMENSION, IMAGE_NANOUSD, MODEL, make_job, unit
+
+ROOT = Path(__file__).parents[3]
 
 
 def _weights(folder: RunFolder):
@@ -366,6 +369,12 @@ class TestFreshViews:
     def test_an_unknown_teacher_is_named(self, experiment, tmp_path):
         job = make_job(experiment, tmp_path / "run", fresh_views="local-dir:/nowhere")
         with pytest.raises(TrainingError, match=r"--fresh-views: /nowhere is no model folder"):
+            run_training(job)
+
+    def test_weights_of_another_teacher_are_refused(self, experiment, tmp_path):
+        weights = f"local-dir:{ROOT / 'vendor_api' / 'demo' / 'teacher'}"
+        job = make_job(experiment, tmp_path / "run", fresh_views=weights)
+        with pytest.raises(TrainingError, match=r"bought from toy@0123456789abcdef: give that"):
             run_training(job)
 
 
