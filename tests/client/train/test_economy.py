@@ -15,7 +15,7 @@ from client.budget import Batch, Journal, Settlement
 from client.cache.tables import embedding
 from client.data.views import find_crop, name_view, name_views
 from client.errors import UsageError
-from client.train.augment import cut_crops
+from client.train.augment import augment_crops, cut_crops
 from client.train.bench import BenchPlan, run_bench
 from client.train.building import BUILDERS, Materials, build_task
 from client.train.config import TrainConfig
@@ -237,6 +237,7 @@ class TestBoughtViews:
         config = replace(CONFIG, bought_views=2)
         fold = experiment.fold(config.targets, config)
         views = choose_views(fold)
+        assert isinstance(views, BoughtViews)
         given = Materials(config, fold, experiment.teacher(config))
         rows = np.array([3, 0, 3, 5])
         pictures = torch.rand(4, 3, 32, 32)
@@ -244,6 +245,10 @@ class TestBoughtViews:
         assert images.shape == pictures.shape
         n = len(fold.training)
         assert (taught % n).tolist() == rows.tolist()
+        twin = torch.Generator().manual_seed(0)
+        torch.randint(2, (4,), generator=twin)
+        taught_crops = views.crops[taught // n, taught % n]
+        assert torch.equal(images, augment_crops(pictures, taught_crops, twin))
         assert len(given.images) == len(given.labels) == len(given.domains) == 2 * n
         for row in taught.tolist():
             digest = experiment.manifest.pictures[fold.training[row % n]].digest
@@ -265,6 +270,19 @@ class TestBoughtViews:
             assert (left > right) == crop.mirrored
             assert min(left, right) == pytest.approx(crop.left, abs=0.03)
             assert max(left, right) == pytest.approx(crop.left + crop.width, abs=0.03)
+
+    def test_align_is_shown_each_bought_view_and_what_it_is_taught_by(self, experiment, store):
+        _buy_views(store, experiment, 2)
+        fold = experiment.fold(("wash",), replace(CONFIG, bought_views=2))
+        views = choose_views(fold)
+        assert isinstance(views, BoughtViews)
+        pictures, rows = torch.rand(3, 3, 32, 32), np.array([4, 1, 2])
+        for number in range(3):
+            _, taught = views.survey(pictures, rows, number, torch.Generator().manual_seed(0))
+            assert (taught // len(fold.training)).tolist() == [number % 2] * 3
+            assert (taught % len(fold.training)).tolist() == rows.tolist()
+        shown, _ = views.survey(pictures, rows, 1, torch.Generator().manual_seed(0))
+        assert torch.equal(shown, cut_crops(pictures, views.crops[1, rows]))
 
     def test_every_view_is_seen_and_the_file_vector_is_not_needed(
         self, experiment, tmp_path, store
