@@ -146,8 +146,19 @@ def _draw(study: Study, stem: Path) -> None:
 
 
 def _group(points: Sequence[Point]) -> list[tuple[str, list[Point]]]:
-    """Series by name, each along x."""
+    """Series by name, each along x; a way of choosing shares begins at none and ends at all."""
     series: dict[str, list[Point]] = {}
     for point in points:
         series.setdefault(point.series, []).append(point)
+    for found in series.values():
+        if found[0].facts.get("selection"):
+            found += [point for point in points if _is_end(point, found[0])]
     return [(name, sorted(found, key=lambda point: point.x)) for name, found in series.items()]
+
+
+def _is_end(point: Point, inner: Point) -> bool:
+    """Whether every selection of the inner point's method and views comes to this point."""
+    if point.facts["share"] == 0:
+        return True
+    same = point.method == inner.method and point.facts["views"] == inner.facts["views"]
+    return same and point.facts["share"] == 1 and bool(point.facts["metered"])

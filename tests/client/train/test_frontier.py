@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from client.cli import app
 from client.train.economy import FrontierPlan, ShotsPlan, _tell_crossing, run_frontier
 from client.train.errors import Interrupted, MissingVectors, TrainingError
-from client.train.points import Point
+from client.train.points import Point, _group
 from tests.client.train.study import CONFIG, make_job
 
 WORDS = ("--model", "toy", "--target", "wash", "--student", "test_efficientnet")
@@ -115,6 +115,25 @@ class TestFrontier:
         done = _run("frontier", study, *WORDS, *SMALL, "--out", str(tmp_path / "out"), *words)
         assert done.exit_code == 2
         assert said in " ".join(done.stderr.split())
+
+
+def test_a_selections_curve_begins_at_no_query_and_ends_at_all():
+    def point(name, x, share, selection=None, views=0, *, metered=True):
+        facts = {"share": share, "selection": selection, "views": views, "metered": metered}
+        return Point(name, "adip", x, 0.5, None, 1, ("wash",), facts)
+
+    free = Point("free", "text-only", 0, 0.5, None, 1, ("wash",), point("", 0, 0.0).facts)
+    points = [
+        free,
+        point("quarter", 25, 0.25, "random"),
+        point("whole", 100, 1.0),
+        point("views", 200, 1.0, views=2),
+        point("fresh", 900, 1.0, metered=False),
+    ]
+    curves = {name: [p.name for p in found] for name, found in _group(points)}
+    assert curves["adip, random"] == ["free", "quarter", "whole"]
+    assert curves["adip, fresh views, unmetered"] == ["fresh"]
+    assert curves["adip, 2 views"] == ["views"]
 
 
 class TestShots:
