@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from client.cli.screen import INTERRUPTED, JsonFlag, errors
+from client.data.choosing import Selection
 from client.errors import UsageError
 
 __all__ = ["fetch", "register"]
@@ -46,6 +47,36 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
         ),
     ] = "vendor",
     split_seed: Annotated[int, typer.Option(help="Which pictures train and which validate.")] = 0,
+    shots: Annotated[
+        int | None,
+        typer.Option(
+            help="Buy only so many pictures of each class and domain, for `train --shots`."
+        ),
+    ] = None,
+    queries: Annotated[
+        float, typer.Option(help="Share of the pictures to buy; 0 buys the class texts alone.")
+    ] = 1.0,
+    selection: Annotated[
+        Selection, typer.Option(help="How that share is chosen; a smaller is part of a larger.")
+    ] = "random",
+    scored_by: Annotated[
+        str, typer.Option(help="For uncertainty: run folder of a text-only student that scores.")
+    ] = "",
+    views: Annotated[
+        int, typer.Option(help="Buy so many augmented views of each picture instead of the file.")
+    ] = 0,
+    trial_seed: Annotated[
+        int,
+        typer.Option(
+            "--trial-seed", "--shot-seed", help="Decides which shots and which share are drawn."
+        ),
+    ] = 0,
+    student: Annotated[
+        str, typer.Option(help="For k-center: the student that looks; default that of training.")
+    ] = "",
+    image_size: Annotated[
+        int, typer.Option(help="For k-center: pixels a side that it sees; 0: training's default.")
+    ] = 0,
     run: Annotated[
         str | None, typer.Option(help="Name of the budget; default from DATA and the model.")
     ] = None,
@@ -64,6 +95,7 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
     Example: vl2v fetch DATA --model icon-clip --budget 2.50 --target solid
     """
     from client.cli.fetching import FetchOrder, carry_out
+    from client.cli.narrowing import Narrowing
 
     if templates and prompts != "vendor":
         raise UsageError(f"--prompts {prompts} has texts of its own: leave out --templates")
@@ -78,6 +110,16 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
         split_seed=split_seed,
         run=run,
         dry_run=dry_run,
+        narrowing=Narrowing(
+            shots=shots,
+            queries=queries,
+            selection=selection,
+            scored_by=scored_by,
+            views=views,
+            seed=trial_seed,
+            student=student,
+            image_size=image_size,
+        ),
     )
     with _interruptible() as stop:
         carry_out(order, stop, as_json=as_json)

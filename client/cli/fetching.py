@@ -35,9 +35,12 @@ from client.acquire import (
 from client.api import NotFoundError, VendorClient, VendorError
 from client.budget import Budget, Budgets, Journal
 from client.cache import EmbeddingStore, Purpose
+from client.cache.store import FILE_VIEW
+from client.cli.narrowing import Narrowing
 from client.cli.quoting import describe_quote, describe_receipt, show_quote, show_receipt
 from client.cli.screen import errors, print_json
 from client.data import Manifest, PromptStyle, make_prompts, scan_folders, split_pictures
+from client.data.views import name_views
 from client.errors import UsageError
 from client.settings import ClientSettings
 from shared.money import parse_usd, show_usd
@@ -63,6 +66,7 @@ class FetchOrder:
     split_seed: int
     run: str | None
     dry_run: bool
+    narrowing: Narrowing
 
 
 def carry_out(order: FetchOrder, stop: threading.Event, *, as_json: bool) -> None:
@@ -70,6 +74,7 @@ def carry_out(order: FetchOrder, stop: threading.Event, *, as_json: bool) -> Non
 
     Raises ClientError with the exit code of an early end, after the receipt.
     """
+    order.narrowing.check(order.purpose)
     settings = ClientSettings.load()
     with (
         EmbeddingStore.open(settings.cache) as store,
@@ -201,9 +206,17 @@ def _choose(
     sources = [domain for domain in manifest.domains if domain not in order.targets]
     prompts = make_prompts(manifest, order.prompts, templates=templates, sources=sources)
     split = split_pictures(manifest, seed=order.split_seed)
-    wants = choose_wants(manifest, split, prompts, purpose=order.purpose, targets=order.targets)
+    wants = choose_wants(
+        manifest,
+        split,
+        prompts,
+        purpose=order.purpose,
+        targets=order.targets,
+        narrow=order.narrowing.picker(manifest, order.targets),
+        views=name_views(order.narrowing.views) or (FILE_VIEW,),
+    )
     everything = {picture.digest: manifest.file(picture) for picture in manifest.pictures}
-    return wants, Sources(everything, wants.texts)
+    return wants, Sources(everything, wants.texts, document.preprocessing.image_size)
 
 
 def _run_with_bar(fetch: Fetch) -> None:

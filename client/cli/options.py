@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from client.data.choosing import Selection
 from client.train.config import CHOICES, TrainConfig
 from client.train.methods import METHODS
 
@@ -54,6 +55,29 @@ TeacherWeights = Annotated[
     str,
     typer.Option(
         help="White-box methods: the teacher itself, local-dir:PATH or an open_clip ARCHITECTURE/TAG."
+    ),
+]
+AlignViews = Annotated[int, typer.Option(help="Augmented views an image that Align sees.")]
+Shots = Annotated[
+    int | None,
+    typer.Option(help="Labelled pictures of each class and source domain; default all."),
+]
+Queries = Annotated[
+    float, typer.Option(help="Share of the training pictures that the teacher is asked about.")
+]
+Select = Annotated[
+    Selection, typer.Option("--selection", help="How that share is chosen; nested in each case.")
+]
+ScoredBy = Annotated[
+    str, typer.Option(help="For uncertainty: run folder of a text-only student that scores.")
+]
+BoughtViews = Annotated[
+    int, typer.Option("--views", help="Bought views of each picture; 0: the file itself.")
+]
+FreshViews = Annotated[
+    str,
+    typer.Option(
+        help="Local teacher asked about every view, unmetered: local-dir:PATH or ARCH/TAG."
     ),
 ]
 SplitSeed = Annotated[int, typer.Option(help="Decides the 80/20 split alone.")]
@@ -117,12 +141,15 @@ __all__ = [
     "DEFAULTS",
     "Accumulate",
     "Align",
+    "AlignViews",
     "AveragingKind",
     "Batch",
+    "BoughtViews",
     "Cache",
     "Data",
     "Device",
     "Evaluations",
+    "FreshViews",
     "ImageSize",
     "Json",
     "KdWeight",
@@ -133,10 +160,14 @@ __all__ = [
     "PixelCache",
     "Precision",
     "Prompts",
+    "Queries",
     "Recipe",
     "Resume",
     "Sampling",
     "Schedule",
+    "ScoredBy",
+    "Select",
+    "Shots",
     "SplitSeed",
     "Steps",
     "Student",

@@ -58,9 +58,13 @@ def train(  # noqa: PLR0913  (one parameter an option)
     teacher_weights: options.TeacherWeights = DEFAULTS.teacher_weights,
     weight_decay: Annotated[float, typer.Option(help="Of AdamW.")] = DEFAULTS.weight_decay,
     warmup: Annotated[int, typer.Option(help="Steps of linear warm-up.")] = DEFAULTS.warmup,
-    views: Annotated[
-        int, typer.Option(help="Augmented views an image that Align sees.")
-    ] = DEFAULTS.views,
+    align_views: options.AlignViews = DEFAULTS.align_views,
+    shots: options.Shots = DEFAULTS.shots,
+    queries: options.Queries = DEFAULTS.queries,
+    selection: options.Select = DEFAULTS.selection,
+    scored_by: options.ScoredBy = DEFAULTS.scored_by,
+    views: options.BoughtViews = DEFAULTS.bought_views,
+    fresh_views: options.FreshViews = DEFAULTS.fresh_views,
     averaging: Annotated[
         float, typer.Option(help="Decay of the weight average; 0 switches it off.")
     ] = DEFAULTS.averaging,
@@ -112,7 +116,13 @@ def train(  # noqa: PLR0913  (one parameter an option)
         "teacher_weights": _absolute(teacher_weights),
         "weight_decay": weight_decay,
         "warmup": warmup,
-        "views": views,
+        "align_views": align_views,
+        "shots": shots,
+        "queries": queries,
+        "selection": selection,
+        "scored_by": scored_by,
+        "bought_views": views,
+        "fresh_views": fresh_views,
         "averaging": averaging,
         "holdout": holdout,
         "split_seed": split_seed,
@@ -165,9 +175,8 @@ def _train_all(
         with errors().status("reading the data folder") if world.leads else nullcontext():
             experiment = open_experiment(data, configs[0], store, pixels)
         configs = [_add_targets(c, experiment.manifest.domains, test_envs) for c in configs]
-        fold = experiment.fold(configs[0].targets)
         for config in configs:
-            experiment.require_vectors(config, [fold])
+            experiment.require_vectors(config, [experiment.fold(config.targets, config)])
         lines = []
         for config in configs:
             folder = out / config.method if len(configs) > 1 else out
@@ -184,7 +193,7 @@ def _train_one(
     with stopping() as stop, show_progress(config.method, shown=world.leads) as report:
         job = Job(
             config=config,
-            fold=experiment.fold(config.targets),
+            fold=experiment.fold(config.targets, config),
             pixels=experiment.pixels(config.image_size, report),
             teacher=experiment.teacher(config),
             folder=RunFolder(out),

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from client.train.augment import augment, to_unit_range
+from client.train.augment import to_unit_range
 from client.train.config import TrainConfig
 from client.train.evaluate import BATCH, measure
 from client.train.fold import Fold
@@ -17,6 +17,7 @@ from client.train.pixels import PixelRows, Pixels, PixelSelection
 from client.train.sampling import domain_weights
 from client.train.student import Student
 from client.train.tasks import AlignmentTask, Task, read_scores
+from client.train.views import FileViews, Views, count_surveys
 
 _AnyJudge = Callable[[Callable[[Tensor], Tensor]], float]
 """Source-validation accuracy of what a head makes of features."""
@@ -31,24 +32,25 @@ def align_head(
     fold: Fold,
     config: TrainConfig,
     report: Callable[[int, int], None] = lambda done, total: None,
+    views: Views = FileViews(),  # noqa: B008  (it has no state)
 ) -> HeadFit | ModuleFit:
-    """Fit the head in place on the clean picture and `config.views` random views of each.
+    """Fit the head in place on `count_surveys` views of each picture: as it is, and random ones.
 
     pixels: every picture of the manifest. The backbone stays as it is, every domain counts alike,
     and the penalty is the one with the best mean per-class accuracy on source validation.
     """
-    training, views = PixelSelection(pixels, fold.training), config.views + 1
+    training, count = PixelSelection(pixels, fold.training), count_surveys(config)
     student.eval()
-    features = []
-    for view in range(views):
-        report(view, views)
-        features.append(_features(student, training, view, config.trial_seed))
-    rows = torch.arange(len(training)).repeat(views)
-    weights = torch.from_numpy(domain_weights(fold.domains[fold.training])).repeat(views) / views
+    found = []
+    for number in range(count):
+        report(number, count)
+        found.append(_survey(student, training, views, number, config.trial_seed))
+    features, rows = (torch.cat(part) for part in zip(*found, strict=True))
+    weights = torch.from_numpy(domain_weights(fold.domains[fold.training])).repeat(count) / count
     validation = PixelSelection(pixels, fold.validation)
     judge = _judge(student, task, validation, fold.labels[fold.validation])
-    fit = _fit_head(student, task, torch.cat(features), rows, weights, judge)
-    report(views, views)
+    fit = _fit_head(student, task, features, rows, weights, judge)
+    report(count, count)
     return fit
 
 
@@ -77,22 +79,23 @@ def _fit_head(
 
 
 @torch.no_grad()
-def _features(student: Student, pixels: PixelRows, view: int, seed: int) -> Tensor:
-    """float32[n, dS] of view number `view`; view 0 is the picture as it is."""
-    parts = []
+def _survey(
+    student: Student, pixels: PixelRows, views: Views, number: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """(float32[n, dS] of view `number` of each, int64[n] the task's rows that it is taught by)."""
+    features, taught = [], []
     for start in range(0, len(pixels), BATCH):
         images = to_unit_range(pixels[start : start + BATCH])
-        if view:
-            draw = int(np.random.SeedSequence([seed, view, start]).generate_state(1)[0])
-            images = augment(images, torch.Generator().manual_seed(draw))
-        parts.append(student.features(images).cpu())
-    return torch.cat(parts)
+        draw = int(np.random.SeedSequence([seed, number, start]).generate_state(1)[0])
+        rows = np.arange(start, start + len(images))
+        shown, by = views.survey(images, rows, number, torch.Generator().manual_seed(draw))
+        features.append(student.features(shown).cpu())
+        taught.append(by)
+    return torch.cat(features), torch.cat(taught)
 
 
-def _judge(
-    student: Student, task: Task, pixels: PixelRows, labels: NDArray[np.int64]
-) -> _AnyJudge:
-    features = _features(student, pixels, 0, 0)
+def _judge(student: Student, task: Task, pixels: PixelRows, labels: NDArray[np.int64]) -> _AnyJudge:
+    features, _ = _survey(student, pixels, FileViews(), 0, 0)
 
     @torch.no_grad()
     def judge(head: Callable[[Tensor], Tensor]) -> float:

@@ -8,9 +8,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-MIN_AREA = 0.7
-"""Smallest share of the picture that a crop keeps (VL2V-ADiP's 0.7–1.0)."""
-MAX_ASPECT = math.log(4 / 3)
+from client.data.views import MAX_ASPECT, MIN_AREA
+
 JITTER = 0.3
 """Of brightness, contrast, saturation and hue (in units of half a turn for hue)."""
 GREY = 0.1
@@ -20,7 +19,7 @@ _TO_YIQ = torch.tensor(
     [[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]]
 )
 
-__all__ = ["augment", "to_unit_range"]
+__all__ = ["augment", "augment_crops", "cut_crops", "to_unit_range"]
 
 
 def to_unit_range(pixels: NDArray[np.uint8]) -> Tensor:
@@ -37,6 +36,21 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     return _recolour(moved, draws).clamp_(0, 1)
 
 
+def augment_crops(images: Tensor, crops: Tensor, generator: torch.Generator) -> Tensor:
+    """`augment` with float32[n, 5] crops as given: share of width and height, centre across and down
+    in [−1, 1], and −1 where mirrored; only the colours are drawn."""
+    draws = torch.rand(10, len(images), generator=generator)
+    moved = cut_crops(images, crops)
+    return _recolour(moved, draws).clamp_(0, 1)
+
+
+def cut_crops(images: Tensor, crops: Tensor) -> Tensor:
+    """The crops alone, in the pictures' own colours."""
+    width, height, across, down, mirror = crops.unbind(dim=1)
+    grid = _place(width * mirror, height, across, down, list(images.shape))
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
 def _crop(draws: Tensor, shape: list[int]) -> Tensor:
     """Sampling grid of a random-resized crop with a horizontal flip in half of the samples."""
     side = torch.sqrt(MIN_AREA + (1 - MIN_AREA) * draws[0])
@@ -45,8 +59,12 @@ def _crop(draws: Tensor, shape: list[int]) -> Tensor:
     left = (2 * draws[2] - 1) * (1 - width)
     top = (2 * draws[3] - 1) * (1 - height)
     mirror = torch.where(draws[4] < 0.5, -1.0, 1.0)
+    return _place(width * mirror, height, left, top, shape)
+
+
+def _place(width: Tensor, height: Tensor, left: Tensor, top: Tensor, shape: list[int]) -> Tensor:
     zero = torch.zeros_like(width)
-    rows = torch.stack([width * mirror, zero, left, zero, height, top], dim=1)
+    rows = torch.stack([width, zero, left, zero, height, top], dim=1)
     grid: Tensor = F.affine_grid(rows.view(-1, 2, 3), shape, align_corners=False)
     return grid
 

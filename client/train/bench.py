@@ -6,6 +6,7 @@ from pathlib import Path
 
 from client.train.config import TrainConfig
 from client.train.experiment import Experiment
+from client.train.fold import Fold
 from client.train.methods import METHODS, find_method
 from client.train.recipe import Job, run_training
 from client.train.runs import RunFolder
@@ -54,15 +55,15 @@ def run_bench(
 
     Raises MissingVectors before the first training when a method's vectors are not all bought.
     """
-    folds = {target: experiment.fold((target,)) for target in plan.targets}
-    for method in plan.methods:
-        experiment.require_vectors(replace(plan.config, method=method), list(folds.values()))
+    folds = {name: _folds(experiment, plan, name) for name in plan.methods}
+    for name, mine in folds.items():
+        experiment.require_vectors(replace(plan.config, method=name), mine)
     lines = []
     for config in _configs(experiment, plan, out, report, stop):
         label = f"{config.targets[0]} · {config.method} · seed {config.trial_seed}"
         job = Job(
             config=config,
-            fold=folds[config.targets[0]],
+            fold=experiment.fold(config.targets, config),
             pixels=experiment.pixels(config.image_size),
             teacher=experiment.teacher(config),
             folder=RunFolder(out / config.targets[0] / config.method / f"seed{config.trial_seed}"),
@@ -73,7 +74,7 @@ def run_bench(
     spending = {
         name: count_spending(
             find_method(name),
-            list(folds.values()),
+            folds[name],
             experiment.teacher(replace(plan.config, method=name)),
         )
         for name in plan.methods
@@ -81,6 +82,18 @@ def run_bench(
     rows = summarise(lines, spending)
     write_tables(rows, lines, out)
     return rows
+
+
+def _folds(experiment: Experiment, plan: BenchPlan, method: str) -> list[Fold]:
+    """One for each target, and for each seed where it decides which pictures are learned from."""
+    base = replace(plan.config, method=method)
+    drawn = base.shots is not None or base.queries < 1
+    seeds = range(plan.seeds if drawn and METHODS[method].trains else 1)
+    return [
+        experiment.fold((target,), replace(base, trial_seed=base.trial_seed + seed))
+        for target in plan.targets
+        for seed in seeds
+    ]
 
 
 def _configs(

@@ -3,8 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from client.train.config import TrainConfig
@@ -12,6 +15,7 @@ from client.train.errors import TrainingError
 from client.train.fold import Fold
 from client.train.losses import teacher_logits
 from client.train.methods import find_method
+from client.train.querying import read_targets, stored_views
 from client.train.rivals import ContrastiveTask, FeatureTask, TextHeadTask
 from client.train.student import Student, StudentSpec, build_student
 from client.train.tasks import AlignmentTask, ClassificationTask, Task
@@ -25,8 +29,9 @@ __all__ = ["BUILDERS", "Builder", "Materials", "build_task", "make_student", "re
 class Materials:
     """What a task may be made of; vectors are read from the cache when first asked for.
 
-    Row i of every tensor belongs to picture `fold.training[i]`. Reading raises MissingVectors, and
-    TrainingError when there is no teacher.
+    Row i of every tensor belongs to picture `fold.training[i]`; of bought views there is one such
+    block of rows after another. Reading raises MissingVectors, and TrainingError when there is no
+    teacher.
     """
 
     config: TrainConfig
@@ -36,12 +41,22 @@ class Materials:
     @cached_property
     def labels(self) -> Tensor:
         """int64[n]"""
-        return torch.from_numpy(self.fold.labels[self.fold.training])
+        return self._repeat(self.fold.labels[self.fold.training])
 
     @cached_property
     def domains(self) -> Tensor:
         """int64[n]"""
-        return torch.from_numpy(self.fold.domains[self.fold.training])
+        return self._repeat(self.fold.domains[self.fold.training])
+
+    @cached_property
+    def queried(self) -> Tensor:
+        """bool[n]: whose image vectors may be read; the others' rows of `images` are zero."""
+        return self._repeat(np.isin(self.fold.training, self.fold.queried))
+
+    @property
+    def asked(self) -> Tensor | None:
+        """`queried` where some are not, None where all are."""
+        return None if bool(self.queried.all()) else self.queried
 
     @cached_property
     def texts(self) -> Tensor:
@@ -52,7 +67,7 @@ class Materials:
     def images(self) -> Tensor:
         """float32[n, d] unit: the teacher's vectors of the training pictures."""
         teacher = require_teacher(self.config, self.teacher)
-        return torch.from_numpy(teacher.read_images(self.fold, self.fold.training))
+        return torch.from_numpy(read_targets(teacher, self.fold))
 
     @property
     def class_count(self) -> int:
@@ -63,6 +78,9 @@ class Materials:
     def logit_scale(self) -> float:
         """The teacher's published multiplier of cosines, 1/τ of its own training."""
         return require_teacher(self.config, self.teacher).document.logit_scale
+
+    def _repeat(self, values: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.tile(values, len(stored_views(self.fold))))
 
 
 Builder = Callable[[Materials], Task]
@@ -79,6 +97,7 @@ def _build_kd(given: Materials) -> Task:
         teacher_logits(given.images, given.texts, given.logit_scale),
         given.config.temperature,
         given.config.kd_weight,
+        asked=given.asked,
     )
 
 
@@ -114,7 +133,8 @@ def _build_feature_only(given: Materials) -> Task:
 
 
 def _build_adip(given: Materials) -> Task:
-    return AlignmentTask(given.texts, given.labels, given.images, given.config.image_weight)
+    weight = given.config.image_weight
+    return AlignmentTask(given.texts, given.labels, given.images, weight, asked=given.asked)
 
 
 def _build_adip_together(given: Materials) -> Task:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
+from client.data.choosing import SELECTIONS, Selection
 from client.data.prompts import PromptStyle
 from client.errors import UsageError
 from client.train.errors import check_name
@@ -64,7 +65,7 @@ class TrainConfig:
     teacher_weights: str = ""
     """Of white-box methods: the teacher itself, `local-dir:PATH` or an open_clip model's
     `architecture/tag`."""
-    views: int = 4
+    align_views: int = 4
     """Augmented views an image whose student features Align is solved on."""
     averaging: float = 0.99
     """Decay a step of the weight average that is evaluated; 0 evaluates the last weights."""
@@ -75,7 +76,7 @@ class TrainConfig:
     split_seed: int = 0
     """Decides the split alone, so that one purchase serves every trial."""
     trial_seed: int = 0
-    """Decides sampling, augmentation and initial weights."""
+    """Decides sampling, augmentation, initial weights, and which shots and queries are drawn."""
     recipe: Literal["fast", "paper"] = "fast"
     """The table of settings (`recipes.py`) that the others were resolved from."""
     sampling: Literal["uniform", "per-domain"] = "uniform"
@@ -95,6 +96,19 @@ class TrainConfig:
     """Parts that a batch is computed in: less memory for the same step."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the student computes; auto is a CUDA device if there is one."""
+    shots: int | None = None
+    """Labelled pictures of each class × source domain; None: all of the training part."""
+    queries: float = 1.0
+    """Share of the training pictures whose image vectors may be read."""
+    selection: Selection = "random"
+    """How that share is chosen: random, stratified, k-center or uncertainty."""
+    scored_by: str = ""
+    """Run folder of a text-only student that says which pictures it is unsure of (uncertainty)."""
+    bought_views: int = 0
+    """Bought views of each picture that are taught instead of the file; 0: the file itself."""
+    fresh_views: str = ""
+    """The teacher's own weights, ARCHITECTURE/TAG or local-dir:PATH: every view is asked about anew,
+    unmetered, as the published code does; empty: vectors are bought once."""
 
     def __post_init__(self) -> None:
         find_method(self.method)
@@ -119,7 +133,7 @@ class TrainConfig:
                     self.prompts not in get_args(PromptStyle),
                     f"--prompts must be one of {', '.join(get_args(PromptStyle))}",
                 ),
-                (self.views < 1, "--views must be at least 1"),
+                (self.align_views < 1, "--align-views must be at least 1"),
                 (not 0 <= self.averaging < 1, "--averaging must lie in [0, 1)"),
                 (not 0 < self.holdout < 1, "--holdout must lie between 0 and 1"),
                 (self.evaluations < 1, "--evaluations must be at least 1"),
@@ -128,11 +142,27 @@ class TrainConfig:
                     self.averaging_kind == "swad" and self.evaluations < SWAD_MINIMUM,
                     f"SWAD needs --evaluations {SWAD_MINIMUM} or more",
                 ),
+                (self.shots is not None and self.shots < 1, "--shots must be at least 1"),
+                *self._check_queries(),
             )
             if wrong
         ]
         if problems:
             raise UsageError("; ".join(problems))
+
+    def _check_queries(self) -> list[tuple[bool, str]]:
+        names = ", ".join(SELECTIONS)
+        unscored = self.selection == "uncertainty" and self.queries < 1 and not self.scored_by
+        return [
+            (not 0 < self.queries <= 1, "--queries is a share above 0, at most 1"),
+            (self.selection not in SELECTIONS, f"--selection is one of {names}"),
+            (unscored, "--selection uncertainty needs --scored-by RUN of a text-only student"),
+            (self.bought_views < 0, "--views cannot be negative"),
+            (
+                bool(self.fresh_views) and (self.queries < 1 or self.bought_views > 0),
+                "--fresh-views asks about every view: leave out --queries and --views",
+            ),
+        ]
 
     def document(self) -> dict[str, Any]:
         """The config as JSON carries it."""
@@ -140,6 +170,12 @@ class TrainConfig:
 
     @classmethod
     def from_run(cls, document: dict[str, Any]) -> "TrainConfig":
-        """The config in a run folder's config.json; what was resolved beside it is left out."""
-        known = {field.name: document[field.name] for field in fields(cls)}
+        """The config in a run folder's config.json; what was resolved beside it is left out.
+
+        A run of an earlier version has the defaults of the settings that it did not know.
+        """
+        old = {"align_views": document["views"]} if "views" in document else {}
+        document = old | document
+        names = [field.name for field in fields(cls) if field.name in document]
+        known = {name: document[name] for name in names}
         return cls(**{**known, "targets": tuple(document["targets"])})

@@ -13,6 +13,7 @@ from client.train.fold import Fold, make_fold
 from client.train.methods import find_method
 from client.train.pixel_cache import open_pixels
 from client.train.pixels import Pixels, Report, decode_manifest
+from client.train.querying import narrow_fold, read_targets
 from client.train.teacher import Teacher
 from client.train.whitebox import require_weights
 
@@ -29,10 +30,21 @@ class Experiment:
     pixel_cache: Path | None = None
     """Folder of decoded pictures that outlive the process; None decodes into memory."""
     _pixels: dict[int, Pixels] = field(default_factory=dict)
+    _folds: dict[tuple[tuple[str, ...], TrainConfig], Fold] = field(default_factory=dict)
 
-    def fold(self, targets: tuple[str, ...]) -> Fold:
-        """The fold that leaves `targets` out. Raises UnknownName, TrainingError."""
-        return make_fold(self.manifest, self.split, targets)
+    def fold(self, targets: tuple[str, ...], config: TrainConfig | None = None) -> Fold:
+        """The fold that leaves `targets` out, with the shots and queries of `config`.
+
+        Without a config it is whole. Raises UnknownName, TrainingError.
+        """
+        if config is None:
+            return make_fold(self.manifest, self.split, targets)
+        key = (targets, config)
+        if key not in self._folds:
+            shots, seed = config.shots, config.trial_seed
+            whole = make_fold(self.manifest, self.split, targets, shots=shots, seed=seed)
+            self._folds[key] = narrow_fold(whole, config, lambda: self.pixels(config.image_size))
+        return self._folds[key]
 
     def pixels(self, side: int, report: Report = lambda stage, done, total: None) -> Pixels:
         """Every picture at `side` pixels, decoded at the first call. Raises TrainingError."""
@@ -62,10 +74,10 @@ class Experiment:
             return
         for fold in folds:
             teacher.read_texts(fold)
-            if method.reads_images:
-                teacher.read_images(fold, fold.training)
-            elif not method.trains:
+            if not method.trains:
                 teacher.read_images(fold, fold.asked, "evaluation")
+            elif method.reads_images and not config.fresh_views:
+                read_targets(teacher, fold)
 
     def without(self, targets: tuple[str, ...]) -> "Experiment":
         """The same data as if the target domains did not exist; the class index stays."""

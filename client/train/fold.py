@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from client.data.manifest import Manifest
+from client.data.shots import draw_shots
 from client.data.splits import Split
 from client.train.errors import TrainingError, check_name
 
@@ -23,6 +24,18 @@ class Fold:
     manifest: Manifest
     split: Split
     targets: tuple[str, ...]
+    shots: int | None = None
+    """Labelled pictures of each class × source domain that train; None: the whole training part."""
+    seed: int = 0
+    """Decides which shots these are."""
+    chosen: tuple[int, ...] | None = None
+    """Training pictures whose image vectors were bought; None: all of them."""
+    only_chosen: bool = False
+    """Whether the others do not train at all: for methods that can teach nothing without a vector."""
+    bought_views: int = 0
+    """Bought views of each of those pictures; 0: the file's own vector."""
+    purchase: tuple[str, ...] = ()
+    """What `vl2v fetch` must be told to buy these vectors and no others."""
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
@@ -43,8 +56,23 @@ class Fold:
 
     @cached_property
     def training(self) -> Rows:
-        """The training part of the source domains: all that a student ever learns from."""
-        return self._of(self.split.training, self.sources)
+        """What the student learns from: of the source domains' training part all, or the shots."""
+        rows = self.labelled
+        return rows[np.isin(rows, self.queried)] if self.only_chosen else rows
+
+    @cached_property
+    def labelled(self) -> Rows:
+        """The training pictures before any is left out for want of a vector."""
+        rows = self._of(self.split.training, self.sources)
+        if self.shots is None:
+            return rows
+        drawn = draw_shots(self.manifest, rows.tolist(), self.shots, seed=self.seed)
+        return np.array(drawn, dtype=np.int64)
+
+    @cached_property
+    def queried(self) -> Rows:
+        """The training pictures whose image vectors may be read."""
+        return self.labelled if self.chosen is None else np.array(self.chosen, dtype=np.int64)
 
     @cached_property
     def validation(self) -> Rows:
@@ -70,8 +98,19 @@ class Fold:
         return np.array(sorted(wanted), dtype=np.int64)
 
 
-def make_fold(manifest: Manifest, split: Split, targets: tuple[str, ...]) -> Fold:
-    """The fold that leaves `targets` out. Raises TrainingError when nothing is left to learn from."""
+def make_fold(
+    manifest: Manifest,
+    split: Split,
+    targets: tuple[str, ...],
+    *,
+    shots: int | None = None,
+    seed: int = 0,
+) -> Fold:
+    """The fold that leaves `targets` out. Raises TrainingError when nothing is left to learn from.
+
+    With `shots` only that many training pictures of each class × source domain are left, drawn
+    under `seed`; validation and test stay whole.
+    """
     if len(manifest.domains) < 2:
         only = ", ".join(manifest.domains)
         raise TrainingError(
@@ -80,7 +119,7 @@ def make_fold(manifest: Manifest, split: Split, targets: tuple[str, ...]) -> Fol
         )
     for target in targets:
         check_name("target", target, manifest.domains)
-    fold = Fold(manifest, split, targets)
+    fold = Fold(manifest, split, targets, shots, seed)
     if not fold.sources:
         raise TrainingError("every domain is a target: leave at least one domain to train on")
     if not len(fold.training) or not len(fold.validation):

@@ -8,10 +8,9 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from client.train.augment import augment, to_unit_range
+from client.train.augment import to_unit_range
 from client.train.averaging import BestHead, Ema, LastWeights, WeightAverage
 from client.train.config import TrainConfig
 from client.train.distributed import SOLO, World
@@ -21,6 +20,7 @@ from client.train.sampling import DomainSampler
 from client.train.student import Student
 from client.train.swad import Swad
 from client.train.tasks import Task
+from client.train.views import FileViews, Shown, Views
 
 Stage = Literal["align", "distill"]
 
@@ -87,13 +87,14 @@ def _start_average(student: Student, config: TrainConfig, stage: Stage) -> Weigh
     return Swad(student) if config.averaging_kind == "swad" else LastWeights(student)
 
 
-def train_student(
+def train_student(  # noqa: PLR0913  (each is a seam of its own)
     state: TrainState,
     task: Task,
     pixels: PixelRows,
     sampler: DomainSampler,
     config: TrainConfig,
     *,
+    views: Views = FileViews(),  # noqa: B008  (it has no state)
     after_step: Callable[[TrainState, Row], None],
     stop: Callable[[], bool] = lambda: False,
     world: World = SOLO,
@@ -115,9 +116,11 @@ def train_student(
         )
         # Align's batches come after Distill's in the stream, so that the two differ.
         tick = state.step + (config.steps if state.stage == "align" else 0)
-        rows, images = draw_views(tick, pixels, sampler, config, state.moved[0].device)
+        images, taught = draw_views(
+            tick, pixels, sampler, config, state.moved[0].device, views=views
+        )
         state.optimizer.zero_grad(set_to_none=True)
-        losses = world.sum_values(_add_gradients(state, task, images, rows, config, world))
+        losses = world.sum_values(_add_gradients(state, task, images, taught, config, world))
         if not math.isfinite(losses["loss"]):
             raise TrainingError(f"the loss is not finite at step {state.step}: lower --lr")
         world.sum_gradients(state.moved)
@@ -130,13 +133,19 @@ def train_student(
 
 
 def draw_views(
-    tick: int, pixels: PixelRows, sampler: DomainSampler, config: TrainConfig, device: torch.device
-) -> tuple[NDArray[np.int64], Tensor]:
-    """Batch number `tick`: positions int64[b], and a random view of each, float32[b, 3, s, s] in
-    [0, 1] on the device. What is drawn depends on seed and tick alone."""
+    tick: int,
+    pixels: PixelRows,
+    sampler: DomainSampler,
+    config: TrainConfig,
+    device: torch.device,
+    *,
+    views: Views = FileViews(),  # noqa: B008  (it has no state)
+) -> Shown:
+    """Batch number `tick`: float32[b, 3, s, s] views in [0, 1] on the device, and the task's rows
+    int64[b] that they are taught by. What is drawn depends on seed and tick alone."""
     generator = torch.Generator().manual_seed(_mix(config.trial_seed + 1, tick))
     rows = sampler.draw(tick)
-    return rows, augment(to_unit_range(pixels[rows]).to(device), generator)
+    return views.show(to_unit_range(pixels[rows]).to(device), rows, generator)
 
 
 def set_stage_mode(state: TrainState, config: TrainConfig) -> None:
@@ -168,7 +177,7 @@ def _add_gradients(
     state: TrainState,
     task: Task,
     images: Tensor,
-    rows: NDArray[np.int64],
+    taught: Tensor,
     config: TrainConfig,
     world: World,
 ) -> Row:
@@ -178,13 +187,12 @@ def _add_gradients(
     """
     total: Row = {}
     for part in world.parts(config.accumulate):
-        chosen = rows[part]
         with _autocast(images.device, config):
             outputs = _forward(state, images[part])
         if outputs.dtype in _DTYPES.values():
             outputs = outputs.float()
-        losses = task.loss(outputs.cpu(), torch.from_numpy(chosen))
-        share = len(chosen) / len(rows)
+        losses = task.loss(outputs.cpu(), taught[part])
+        share = len(outputs) / len(images)
         state.scaler.scale(losses["loss"] * share).backward()  # type: ignore[no-untyped-call]
         for name, value in losses.items():
             total[name] = total.get(name, 0.0) + float(value.detach()) * share

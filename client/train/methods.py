@@ -30,6 +30,9 @@ class Method:
     head: Head = "linear"
     """One Linear, or Linear-GELU-Linear (gelu), or SimKD's projector without its last ReLU (mlp),
     or none: the backbone gives the teacher's dimensions by itself."""
+    fills_in: bool = False
+    """Whether a picture whose vector was not bought still teaches, by its class text or label alone;
+    otherwise such pictures are left out of training."""
     white_box: bool = False
     """Whether it needs the teacher's own weights (the student is a copy of its image tower)."""
     weighs_images: bool = False
@@ -70,7 +73,7 @@ METHODS = {
             start="fresh",
             weighs_images=True,
         ),
-        Method("kd", True, True, True, "labels and the teacher's softened answers"),
+        Method("kd", True, True, True, "labels and the teacher's softened answers", fills_in=True),
         Method(
             "kd-text", True, True, True, "kd, the student answering by its cosines to the texts"
         ),
@@ -90,6 +93,7 @@ METHODS = {
             True,
             "adip's first stage alone: the backbone stays as it is",
             distils=False,
+            fills_in=True,
             weighs_images=True,
         ),
         Method(
@@ -98,6 +102,7 @@ METHODS = {
             True,
             True,
             "align, distil, predict: image and text vectors",
+            fills_in=True,
             weighs_images=True,
         ),
         Method(
@@ -115,6 +120,7 @@ METHODS = {
             True,
             "adip with a head of two layers",
             head="gelu",
+            fills_in=True,
             weighs_images=True,
         ),
         Method(

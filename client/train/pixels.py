@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from client.data.manifest import Manifest
+from client.data.views import flatten
 from client.train.errors import TrainingError
 
 Pixels = NDArray[np.uint8]
@@ -84,13 +85,7 @@ def decode_picture(file: Path, side: int) -> Pixels:
     """
     try:
         with Image.open(file) as image:
-            if image.has_transparency_data:
-                layer = image.convert("RGBA")
-                opaque = Image.new("RGBA", layer.size, "white")
-                opaque.alpha_composite(layer)
-                image_rgb = opaque.convert("RGB")
-            else:
-                image_rgb = image.convert("RGB")
+            image_rgb = flatten(image)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise TrainingError(f"{file} cannot be read as an image: {error}") from error
     return np.asarray(image_rgb.resize((side, side), Image.Resampling.BICUBIC))

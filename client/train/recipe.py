@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 
 from client.train.answers import Answers, save_answers
-from client.train.building import build_task, make_student, require_teacher
+from client.train.building import make_student, require_teacher
 from client.train.checkpoint import save_student
 from client.train.errors import TrainingError
 from client.train.evaluate import evaluate_fold, score_pictures
 from client.train.fold import Fold
+from client.train.fresh import count_queries
 from client.train.job import Job
+from client.train.lesson import Lesson, open_lesson
 from client.train.loop import start_state
 from client.train.methods import Method, find_method
 from client.train.results import describe_result
@@ -38,11 +40,11 @@ def run_training(job: Job, *, resume: bool = True) -> dict[str, Any]:
     if folder.is_done:
         return folder.result()
     if method.trains:
-        task = build_task(config, job.fold, job.teacher)
-        student, facts = _train(job, method, task)
+        lesson = open_lesson(job)
+        student, facts = _train(job, method, lesson)
         if world.leads:
-            _save_finished(job, task, student)
-            _write_down(job, _answer(job, task, student), facts)
+            _save_finished(job, lesson.task, student)
+            _write_down(job, _answer(job, lesson.task, student), facts)
     elif world.leads:
         answers = _ask_teacher(require_teacher(config, job.teacher), job.fold)
         _write_down(job, answers, {"seconds": 0.0, "parameters": None, "weights": None})
@@ -50,18 +52,18 @@ def run_training(job: Job, *, resume: bool = True) -> dict[str, Any]:
     return folder.result()
 
 
-def _train(job: Job, method: Method, task: Task) -> tuple[Student, dict[str, Any]]:
+def _train(job: Job, method: Method, lesson: Lesson) -> tuple[Student, dict[str, Any]]:
     """Align, distil, and the averaged student with what there is to say about it."""
     config = job.config
     notes = open_notes(job)
-    student, origin = make_student(config, task.head_width)
+    student, origin = make_student(config, lesson.task.head_width)
     student.to(job.device)
     if method.start == "fitted" and notes.stage != "distill":
-        align(job, task, student, notes)
-    state = start_state(student, task, config)
-    averaged = distill(job, task, state, notes) if method.distils else {}
+        align(job, lesson, student, notes)
+    state = start_state(student, lesson.task, config)
+    averaged = distill(job, lesson, state, notes) if method.distils else {}
     if method.start_share:
-        start, _ = make_student(config, task.head_width)
+        start, _ = make_student(config, lesson.task.head_width)
         mix_weights(state.average, start.to(job.device), method.start_share)
     facts = {
         "step": state.step,
@@ -71,6 +73,8 @@ def _train(job: Job, method: Method, task: Task) -> tuple[Student, dict[str, Any
         "parameters": sum(p.numel() for p in state.average.parameters()),
         "weights": origin,
     }
+    if config.fresh_views:
+        facts["unmetered_queries"] = count_queries(config, job.fold)
     return state.average, facts | averaged
 
 

@@ -58,7 +58,7 @@ def select(
         trial = replace(config, lr=lr, image_weight=weight, targets=())
         job = Job(
             config=trial,
-            fold=sources.fold(()),
+            fold=sources.fold((), trial),
             pixels=sources.pixels(config.image_size),
             teacher=sources.teacher(trial),
             folder=RunFolder(out / f"lr{lr:g}-lambda{weight:g}"),

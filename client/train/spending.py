@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 from sqlalchemy import func, select
 
-from client.cache.store import EmbeddingStore
-from client.cache.tables import journal, journal_item
+from client.cache.store import FILE_VIEW, EmbeddingStore
+from client.cache.tables import journal, journal_item, journal_view
 from client.train.fold import Fold, Rows
 from client.train.methods import Method
+from client.train.querying import stored_views
 from client.train.teacher import Teacher
 from shared.digests import digest_text
 from shared.wire import Modality
@@ -22,7 +24,7 @@ __all__ = ["Bill", "Spending", "count_spending"]
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """Distinct items asked of the vendor, and what they cost."""
+    """Distinct items asked of the vendor, each view of a picture being one, and what they cost."""
 
     images: int = 0
     texts: int = 0
@@ -56,8 +58,8 @@ class Spending:
 def count_spending(method: Method, folds: Sequence[Fold], teacher: Teacher | None) -> Spending:
     """What was paid for the vectors that `method` reads on these folds of one folder, each once.
 
-    The teacher's own row (zero-shot) has its texts and pictures under evaluation: nothing learned
-    from them.
+    Pictures whose vectors a fold may not read are not counted. The teacher's own row (zero-shot) has
+    its texts and pictures under evaluation: nothing learned from them.
     """
     if teacher is None or not (method.reads_images or method.reads_texts):
         return Spending(Bill(), Bill())
@@ -73,22 +75,32 @@ def count_spending(method: Method, folds: Sequence[Fold], teacher: Teacher | Non
         return Spending(Bill(), texts + _bill(teacher, "image", asked))
     if not method.reads_images:
         return Spending(texts, Bill())
-    learned = _digests(folds, lambda fold: fold.training)
-    return Spending(texts + _bill(teacher, "image", learned), Bill())
+    views = max((stored_views(fold) for fold in folds), key=len)
+    learned = _digests(folds, lambda fold: np.intersect1d(fold.training, fold.queried))
+    return Spending(texts + _bill(teacher, "image", learned, views), Bill())
 
 
 def _digests(folds: Sequence[Fold], part: Callable[[Fold], Rows]) -> set[bytes]:
     return {fold.manifest.pictures[int(row)].digest for fold in folds for row in part(fold)}
 
 
-def _bill(teacher: Teacher, modality: Modality, digests: set[bytes]) -> Bill:
-    count, cost = _paid(teacher.store, teacher.document.revision, modality, digests)
+def _bill(
+    teacher: Teacher,
+    modality: Modality,
+    digests: set[bytes],
+    views: tuple[str, ...] = (FILE_VIEW,),
+) -> Bill:
+    count, cost = _paid(teacher.store, teacher.document.revision, modality, digests, views)
     images, texts = (count, 0) if modality == "image" else (0, count)
     return Bill(images, texts, cost)
 
 
 def _paid(
-    store: EmbeddingStore, revision: str, modality: Modality, digests: set[bytes]
+    store: EmbeddingStore,
+    revision: str,
+    modality: Modality,
+    digests: set[bytes],
+    views: tuple[str, ...],
 ) -> tuple[int, int]:
     """(distinct items delivered, nano-dollars paid for them) by the journal.
 
@@ -96,13 +108,17 @@ def _paid(
     is one amount for each batch, and a batch has one price.
     """
     wanted = sorted(digests)
-    read: dict[int, set[bytes]] = {}
+    read: dict[int, set[tuple[bytes, str]]] = {}
+    view = func.coalesce(journal_view.c.view, FILE_VIEW)
     with store.database.read() as connection:
         for start in range(0, len(wanted), CHUNK):
             rows = connection.execute(
-                select(journal_item.c.journal_id, journal_item.c.digest)
+                select(journal_item.c.journal_id, journal_item.c.digest, view)
+                .select_from(journal_item)
                 .join(journal, journal.c.id == journal_item.c.journal_id)
+                .outerjoin(journal_view, journal_view.c.journal_id == journal.c.id)
                 .where(
+                    view.in_(views),
                     journal.c.revision == revision,
                     journal.c.modality == modality,
                     journal.c.state == "settled",
@@ -110,8 +126,8 @@ def _paid(
                     journal_item.c.digest.in_(wanted[start : start + CHUNK]),
                 )
             )
-            for batch, digest in rows:
-                read.setdefault(batch, set()).add(digest)
+            for batch, digest, shown in rows:
+                read.setdefault(batch, set()).add((digest, shown))
         costs = connection.execute(
             select(journal.c.id, journal.c.cost_nanousd, func.count())
             .join(journal_item, journal_item.c.journal_id == journal.c.id)

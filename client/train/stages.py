@@ -14,6 +14,7 @@ from client.train.checkpoint import read_header, restore_state, save_state
 from client.train.errors import Interrupted
 from client.train.evaluate import measure, score_pictures
 from client.train.job import Job
+from client.train.lesson import Lesson
 from client.train.loop import (
     TrainState,
     draw_views,
@@ -60,23 +61,24 @@ def open_notes(job: Job) -> Notes:
     return Notes(float(header["seconds"]), header["penalty"], header.get("stage", "distill"))
 
 
-def align(job: Job, task: Task, student: Student, notes: Notes) -> None:
+def align(job: Job, lesson: Lesson, student: Student, notes: Notes) -> None:
     """Stage 1: find the head, exactly or by gradient steps; the backbone stays as it is.
 
     Raises Interrupted between two steps.
     """
     if job.config.align == "steps":
-        run_stage(job, task, start_state(student, task, job.config, "align"), notes)
+        run_stage(job, lesson, start_state(student, lesson.task, job.config, "align"), notes)
         return
     if job.world.leads:
         job.folder.cut_log("align", -1)
         fit = align_head(
             student,
-            task,
+            lesson.task,
             job.pixels,
             job.fold,
             job.config,
             report=lambda done, total: job.report("align", done, total),
+            views=lesson.views,
         )
         notes.penalty = fit.penalty
         row = {"step": 0, "stage": "align", "validation": fit.score, "penalty": fit.penalty}
@@ -84,12 +86,12 @@ def align(job: Job, task: Task, student: Student, notes: Notes) -> None:
     job.world.share_weights(student)
 
 
-def distill(job: Job, task: Task, state: TrainState, notes: Notes) -> dict[str, Any]:
+def distill(job: Job, lesson: Lesson, state: TrainState, notes: Notes) -> dict[str, Any]:
     """Stage 2: move the backbone, then average; what there is to say about the average.
 
     Raises Interrupted between two steps.
     """
-    facts = run_stage(job, task, state, notes)
+    facts = run_stage(job, lesson, state, notes)
     if job.config.batchnorm == "updated" and job.config.averaging_kind != "none":
         _estimate_batchnorm(job, state.average)
     if facts and job.world.leads:
@@ -97,16 +99,17 @@ def distill(job: Job, task: Task, state: TrainState, notes: Notes) -> dict[str, 
     return facts
 
 
-def run_stage(job: Job, task: Task, state: TrainState, notes: Notes) -> dict[str, Any]:
+def run_stage(job: Job, lesson: Lesson, state: TrainState, notes: Notes) -> dict[str, Any]:
     """Go on with a stage from its checkpoint, or begin it; `state` is then the stage's outcome."""
     _enter(job, state, notes)
     done = train_student(
         state,
-        task,
+        lesson.task,
         PixelSelection(job.pixels, job.fold.training),
         job.sampler,
         job.config,
-        after_step=lambda current, row: _after_step(job, task, current, row, notes),
+        views=lesson.views,
+        after_step=lambda current, row: _after_step(job, lesson.task, current, row, notes),
         stop=job.stop,
         world=job.world,
     )
@@ -182,7 +185,7 @@ def _estimate_batchnorm(job: Job, student: Student) -> None:
     count = -(-len(pixels) // job.sampler.size)
     estimate_batchnorm(
         student,
-        (draw_views(t, pixels, job.sampler, config, job.device)[1] for t in range(count)),
+        (draw_views(t, pixels, job.sampler, config, job.device)[0] for t in range(count)),
     )
 
 

@@ -58,6 +58,8 @@ class AlignmentTask:
     """float32[n, dT] unit; None: the class texts alone."""
     image_weight: float
     trains_head: bool = False
+    asked: Tensor | None = None
+    """bool[n]: where there is an image vector; elsewhere the class text has all the weight."""
 
     @property
     def head_width(self) -> int:
@@ -78,14 +80,20 @@ class AlignmentTask:
     def loss(self, outputs: Tensor, rows: Tensor) -> Losses:
         """Distill: `adip_loss`, eq. of method § 1.3."""
         images = None if self.images is None else self.images[rows]
-        return adip_loss(outputs, self.texts[self.labels[rows]], images, self.image_weight)
+        return adip_loss(outputs, self.texts[self.labels[rows]], images, self._weigh(rows))
 
     def aim(self, rows: Tensor) -> Tensor:
         """float32[n, dT]: u = λI + (1−λ)T_y, the direction that the loss asks for."""
         texts = self.texts[self.labels[rows]]
         if self.images is None:
             return texts
-        return self.image_weight * self.images[rows] + (1 - self.image_weight) * texts
+        weight = self._weigh(rows)
+        share = weight[:, None] if isinstance(weight, Tensor) else weight
+        return share * self.images[rows] + (1 - share) * texts
+
+    def _weigh(self, rows: Tensor) -> float | Tensor:
+        """λ, or float[n]: λ where the teacher was asked, else 0."""
+        return self.image_weight if self.asked is None else self.image_weight * self.asked[rows]
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,8 @@ class ClassificationTask:
     """α: the divergence's weight beside the cross-entropy's one."""
     trains_head: bool = True
     classes: Tensor | None = None
+    asked: Tensor | None = None
+    """bool[n]: where there is a teacher's answer; elsewhere the label stands alone."""
 
     @property
     def head_width(self) -> int:
@@ -111,12 +121,14 @@ class ClassificationTask:
         """The linear probe: this task's loss on fixed features, with an L2 penalty."""
         labels = self.labels[rows]
         teacher = None if self.teacher is None else self.teacher[rows]
+        asked = None if self.asked is None else self.asked[rows]
 
         def objective(logits: Tensor) -> Tensor:
             per_row = F.cross_entropy(logits, labels, reduction="none")
             if teacher is not None:
                 divergence = _divergence(logits, teacher, self.temperature)
-                per_row = per_row + self.kd_weight * divergence
+                divergence = self.kd_weight * divergence
+                per_row = per_row + (divergence if asked is None else divergence * asked)
             return (weights * per_row).sum()
 
         return fit_classifier(features, self.class_count, weights, objective, judge)
@@ -124,7 +136,8 @@ class ClassificationTask:
     def loss(self, outputs: Tensor, rows: Tensor) -> Losses:
         """`kd_loss`."""
         teacher = None if self.teacher is None else self.teacher[rows]
-        return kd_loss(outputs, self.labels[rows], teacher, self.temperature, self.kd_weight)
+        asked = None if self.asked is None else self.asked[rows]
+        return kd_loss(outputs, self.labels[rows], teacher, self.temperature, self.kd_weight, asked)
 
 
 def read_scores(outputs: Tensor, classes: Tensor | None) -> Tensor:

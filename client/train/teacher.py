@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from client.cache.store import EmbeddingStore, Purpose
+from client.cache.store import FILE_VIEW, EmbeddingStore, Purpose
 from client.data.prompts import PromptStyle, make_prompts
 from client.train.errors import MissingVectors
 from client.train.fold import Fold, Rows
@@ -56,14 +55,18 @@ class Teacher:
             ]
         )
 
-    def read_images(self, fold: Fold, rows: Rows, purpose: Purpose = "training") -> Vector:
-        """float32[len(rows), d] unit: the pictures' vectors. Raises MissingVectors.
+    def read_images(
+        self, fold: Fold, rows: Rows, purpose: Purpose = "training", *, view: str = FILE_VIEW
+    ) -> Vector:
+        """float32[len(rows), d] unit: the vectors of this view of the pictures.
+
+        Raises MissingVectors.
 
         With purpose `training`, vectors that were bought to evaluate the teacher do not exist.
         """
         digests = [fold.manifest.pictures[int(row)].digest for row in rows]
         found = self.store.get_many(
-            self.document.revision, "image", sorted(set(digests)), purpose=purpose
+            self.document.revision, "image", sorted(set(digests)), purpose=purpose, view=view
         )
         self._require("images", sorted(set(digests)), found, fold, purpose)
         return np.stack([_unit(found[digest]) for digest in digests])
@@ -82,27 +85,20 @@ class Teacher:
         images = what == "images"
         price = self.document.price_per_image_usd if images else self.document.price_per_text_usd
         cost = show_usd(missing * parse_usd(price))
-        root, model = fold.manifest.root, self.document.id
+        model = self.document.id
         raise MissingVectors(
             f"{missing} of the {len(wanted)} {what} needed for {purpose} are not in the cache; "
             f"at today's price they cost {cost}. Buy them with: "
-            f"{fetch_command(root, model, fold.targets, purpose, self.style)}"
+            f"{fetch_command(fold, model, purpose, self.style)}"
         )
 
 
-def fetch_command(
-    root: Path,
-    model: str,
-    targets: Sequence[str],
-    purpose: Purpose,
-    style: PromptStyle = "vendor",
-) -> str:
+def fetch_command(fold: Fold, model: str, purpose: Purpose, style: PromptStyle = "vendor") -> str:
     """What to type to buy a fold's vectors."""
-    parts = ["vl2v fetch", str(root), "--model", model]
-    for target in targets:
+    parts = ["vl2v fetch", str(fold.manifest.root), "--model", model]
+    for target in fold.targets:
         parts += ["--target", target]
-    if purpose == "evaluation":
-        parts += ["--purpose evaluation"]
+    parts += ["--purpose evaluation"] if purpose == "evaluation" else fold.purchase
     if style != "vendor":
         parts += ["--prompts", style]
     return " ".join([*parts, "--budget USD"])

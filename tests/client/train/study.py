@@ -52,7 +52,7 @@ CONFIG = TrainConfig(
     steps=4,
     batch=6,
     warmup=1,
-    views=1,
+    align_views=1,
     holdout=0.34,
 )
 
@@ -115,7 +115,7 @@ def make_job(experiment: Experiment, out: Path, **changes) -> Job:
     config = replace(CONFIG, **changes)
     return Job(
         config=config,
-        fold=experiment.fold(config.targets),
+        fold=experiment.fold(config.targets, config),
         pixels=experiment.pixels(config.image_size),
         teacher=experiment.teacher(config),
         folder=RunFolder(out),

@@ -30,7 +30,7 @@ def _options(out, **changes):
         "--image-size": "32",
         "--steps": "2",
         "--batch": "4",
-        "--views": "1",
+        "--align-views": "1",
         "--holdout": "0.34",
         "--threads": "1",
         "--out": str(out),
@@ -89,7 +89,7 @@ def test_a_target_may_be_named_by_domainbeds_index(study, tmp_path):
 
 def test_bench_prints_the_table(study, tmp_path):
     words = _options(tmp_path / "bench")
-    for name in ("--target", "--views", "--holdout"):
+    for name in ("--target", "--align-views", "--holdout"):
         place = words.index(name)
         del words[place : place + 2]
     done = _run("bench", study, *words, "--methods", "erm,text-only", "--targets", "wash")
@@ -158,3 +158,12 @@ def test_ctrl_c_saves_the_run_and_says_how_to_go_on(study, tmp_path, home):
     assert "same command again" in " ".join(said.split())
     assert checkpoint.is_file()
     assert not (out / "done").is_file()
+
+
+def test_train_takes_shots_and_a_share_of_the_queries(study, tmp_path):
+    words = _options(tmp_path / "run", **{"--shots": "2", "--queries": "0.5"})
+    done = _run("train", study, *words, "--selection", "stratified", "--json")
+    assert done.exit_code == 0, done.output
+    line = json.loads(done.stdout)
+    assert line["training_pictures"] == 12
+    assert line["spending"]["training"]["images"] == 6
