@@ -20,6 +20,9 @@ COMMANDS = (
     "export",
     "report",
     "bench",
+    "tune",
+    "diagnose",
+    "data",
     "demo",
     "doctor",
 )

@@ -31,6 +31,8 @@ class Method:
     """One Linear, or Linear-GELU-Linear (gelu), or SimKD's projector without its last ReLU (mlp)."""
     white_box: bool = False
     """Whether it needs the teacher's own weights (the student is a copy of its image tower)."""
+    weighs_images: bool = False
+    """Whether `image_weight`, λ, is a setting of this method, to be tuned like its learning rate."""
 
 
 METHODS = {
@@ -40,7 +42,14 @@ METHODS = {
         Method("erm", False, False, True, "labels only: linear probe, then the whole student"),
         Method("text-only", False, True, True, "align and distil towards the class texts alone"),
         Method("kd", True, True, True, "labels and the teacher's softened answers"),
-        Method("adip", True, True, True, "align, distil, predict: image and text vectors"),
+        Method(
+            "adip",
+            True,
+            True,
+            True,
+            "align, distil, predict: image and text vectors",
+            weighs_images=True,
+        ),
     )
 }
 
