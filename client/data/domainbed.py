@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,19 +116,19 @@ class Layout:
         return sum(domain.images for domain in self.domains)
 
 
-def recognise(root: Path) -> Layout:
+def recognise(root: Path, known: Sequence[Dataset] = DATASETS) -> Layout:
     """What is at `root`, or up to two folders below it where a download was unpacked one too deep."""
-    place = find_nested(root) or root
+    place = find_nested(root, known) or root
     counts = count_folders(place)
-    dataset = find_dataset(counts)
-    known = _expected(dataset)
+    dataset = find_dataset(counts, known)
+    usual = _expected(dataset)
     domains = tuple(
         Domain(
             index=index,
             name=name,
             classes=sum(1 for images in counts[name].values() if images),
             images=sum(counts[name].values()),
-            expected=known.get(_plain(name)),
+            expected=usual.get(_plain(name)),
         )
         for index, name in enumerate(index_domains(counts))
     )
@@ -137,29 +137,29 @@ def recognise(root: Path) -> Layout:
     return Layout(place, dataset, domains, classes, tuple(_warn(root, layout, counts)))
 
 
-def find_dataset(domains: Mapping[str, object] | list[str]) -> Dataset | None:
+def find_dataset(domains: Iterable[str], known: Sequence[Dataset] = DATASETS) -> Dataset | None:
     """The data set whose domains these are, up to case, spaces and underscores; else None."""
     names = {_plain(name) for name in domains}
-    for dataset in DATASETS:
+    for dataset in known:
         if names and names == {_plain(name) for name in dataset.domains}:
             return dataset
     return None
 
 
-def find_nested(root: Path) -> Path | None:
+def find_nested(root: Path, known: Sequence[Dataset] = DATASETS) -> Path | None:
     """The folder below `root` whose subfolders are a known data set's domains (as PACS/kfold or
     OfficeHomeDataset_10072016); None when that is `root` itself, or nowhere."""
     level = [root]
     for depth in range(DEEPEST + 1):
         for folder in level:
             names = [below.name for below in _folders(folder)]
-            if find_dataset(names) is not None:
+            if find_dataset(names, known) is not None:
                 return folder if depth else None
         level = [below for folder in level for below in _folders(folder)]
     return None
 
 
-def index_domains(domains: Mapping[str, object] | list[str]) -> tuple[str, ...]:
+def index_domains(domains: Iterable[str]) -> tuple[str, ...]:
     """Domains in DomainBed's order: position i is --test_envs i."""
     return tuple(sorted(domains))
 
@@ -234,7 +234,9 @@ def _list(names: list[str]) -> str:
 def _folders(parent: Path) -> list[Path]:
     if not parent.is_dir():
         return []
-    return sorted(p for p in parent.iterdir() if p.is_dir() and not p.name.startswith("."))
+    # scandir knows what is a folder without asking about each of a class's thousand files.
+    with os.scandir(parent) as entries:
+        return sorted(Path(e.path) for e in entries if e.is_dir() and not e.name.startswith("."))
 
 
 def _count_images(folder: Path) -> int:

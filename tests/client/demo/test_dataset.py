@@ -25,7 +25,7 @@ NAMES = {
 
 
 @pytest.fixture
-def packages(tmp_path) -> Path:
+def packages(tmp_path: Path) -> Path:
     """An npm folder where every package of the plan is installed already."""
     place = 0
     for package in PLAN.packages:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -175,13 +176,14 @@ class TestBench:
 
     def test_says_after_each_run_how_much_is_left(self, experiment, tmp_path):
         plan = BenchPlan(SHORT, ("zero-shot", "erm"), ("ink", "wash"), seeds=1)
-        heard = []
+        heard: list[Any] = []
         run_bench(experiment, plan, tmp_path, hear=heard.append)
         assert [(one.done, one.total) for one in heard] == [(n, 4) for n in (1, 2, 3, 4)]
         assert heard[0].seconds_left is None  # the teacher's row took no training
+        assert heard[1].seconds_left is not None
         assert heard[1].seconds_left > 0
         assert heard[-1].seconds_left == 0
-        again = []
+        again: list[Any] = []
         run_bench(experiment, plan, tmp_path, hear=again.append)
         assert {one.seconds_left for one in again} == {None}
 
@@ -199,6 +201,7 @@ class TestBench:
                 means[difference.a] - means[difference.b]
             )
         for row in found.rows:
+            assert row.interval is not None
             assert row.interval.mean == pytest.approx(row.out_of_domain)
             assert row.interval.low <= row.out_of_domain <= row.interval.high
         assert "| adip − erm |" in (tmp_path / "table.md").read_text()
