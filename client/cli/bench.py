@@ -76,6 +76,7 @@ def bench(  # noqa: PLR0913  (one parameter an option)
     lr: options.Lr = DEFAULTS.lr,
     image_weight: options.Lambda = DEFAULTS.image_weight,
     temperature: options.Temperature = DEFAULTS.temperature,
+    holdout: Annotated[float, typer.Option(help="Validation share.")] = DEFAULTS.holdout,
     split_seed: options.SplitSeed = DEFAULTS.split_seed,
     trial_seed: options.TrialSeed = DEFAULTS.trial_seed,
     threads: options.Threads = None,
@@ -105,6 +106,7 @@ def bench(  # noqa: PLR0913  (one parameter an option)
         lr=lr,
         image_weight=image_weight,
         temperature=temperature,
+        holdout=holdout,
         split_seed=split_seed,
         trial_seed=trial_seed,
     )

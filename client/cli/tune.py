@@ -43,6 +43,7 @@ def tune(  # noqa: PLR0913  (one parameter an option)
     image_size: options.ImageSize = DEFAULTS.image_size,
     steps: options.Steps = DEFAULTS.steps,
     batch: options.Batch = DEFAULTS.batch,
+    holdout: Annotated[float, typer.Option(help="Validation share.")] = DEFAULTS.holdout,
     split_seed: options.SplitSeed = DEFAULTS.split_seed,
     trial_seed: options.TrialSeed = DEFAULTS.trial_seed,
     threads: options.Threads = None,
@@ -64,6 +65,7 @@ def tune(  # noqa: PLR0913  (one parameter an option)
         image_size=image_size,
         steps=steps,
         batch=batch,
+        holdout=holdout,
         split_seed=split_seed,
         trial_seed=trial_seed,
     )
