@@ -12,8 +12,9 @@ from client.train.fold import Fold
 from client.train.methods import find_method
 from client.train.oracle import read_oracle
 from client.train.pace import Pace, Standing, count_work
+from client.train.provenance import describe_provenance
 from client.train.recipe import Job, run_training
-from client.train.runs import RunFolder
+from client.train.runs import RunFolder, read_json, write_json
 from client.train.selection import Grid, Settings, apply_settings, is_tunable, select
 from client.train.spending import count_spending
 from client.train.summary import Summary, summarise
@@ -47,7 +48,7 @@ class Comparison:
     rows: list[Summary]
     differences: list[Difference]
     lines: list[dict[str, Any]]
-    """Each run's result."""
+    """Each run's result, and under `provenance` the commit, machine and day that made it."""
 
 
 @dataclass(frozen=True)
@@ -118,10 +119,15 @@ class _Bench:
             report=_label(self.report, label),
             stop=self.stop,
         )
-        found = job.folder.is_done
+        found, stamp = job.folder.is_done, folder / "provenance.json"
+        if not found:
+            # Before the run, so that a finished one always says which code finished it.
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(stamp, describe_provenance())
         line = run_training(job)
         self.hear(self.pace.finish(label, count_work(config), found=found))
-        return _Made(job.folder, job.fold, line)
+        origin = read_json(stamp) if stamp.is_file() else None
+        return _Made(job.folder, job.fold, {**line, "provenance": origin})
 
     def _choose(self, config: TrainConfig) -> Settings:
         """The fold's best settings, by the first seed; one point, or none, needs no trial."""

@@ -6,7 +6,6 @@ from client.train.config import TrainConfig
 from client.train.evaluate import Accuracy, Evaluation
 from client.train.fold import Fold
 from client.train.methods import find_method
-from client.train.provenance import describe_provenance
 from client.train.spending import Spending
 
 CHANCE_FACTOR = 3
@@ -39,7 +38,7 @@ def describe_result(
     `env{i}_in_acc` and `env{i}_out_acc` are DomainBed's: plain accuracy on domain i's training and
     validation part, domains in sorted order. `…_class_acc` is the mean per-class accuracy of the
     same part; `env{i}_acc` is all of a target domain. `in_domain_*` averages the sources' validation
-    parts, `ood_*` the whole targets. `provenance` says which commit made it, where and when.
+    parts, `ood_*` the whole targets.
     """
     line: dict[str, Any] = {"step": config.steps, "epoch": _epochs(config, fold)}
     for index, domain in enumerate(fold.manifest.domains):
@@ -62,7 +61,6 @@ def describe_result(
         "spending": spending.document(),
         "hparams": {key: config.document()[key] for key in _TRAINING_KEYS},
         "args": config.document(),
-        "provenance": describe_provenance(),
     }
     return line | facts
 
