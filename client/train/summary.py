@@ -164,11 +164,11 @@ def _columns(rows: Sequence[Summary]) -> dict[str, list[str]]:
             "" if row.oracle is None else f"{100 * row.oracle:.1f}" for row in rows
         ],
         "image queries": [str(bill.images) for bill in learned],
+        "text queries": [str(bill.texts) for bill in learned],
+        "cost": [show_usd(bill.cost_nanousd) for bill in learned],
         "OOD points per 1,000 images": [
             "" if row.points_per_1000 is None else f"{row.points_per_1000:+.2f}" for row in rows
         ],
-        "text queries": [str(bill.texts) for bill in learned],
-        "cost": [show_usd(bill.cost_nanousd) for bill in learned],
         "evaluation queries": [str(bill.images + bill.texts) for bill in tested],
         "evaluation cost": [show_usd(bill.cost_nanousd) for bill in tested],
         "note": ["" if row.converged else "not converged" for row in rows],
