@@ -104,8 +104,10 @@ def test_tune_tries_every_rate_with_every_value(study, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_bench_killed_at_any_moment_ends_as_if_it_had_not_been(study, tmp_path, home):
-    words = ("--methods", "erm,adip", "--targets", "wash", "--steps", "40", "--seeds", "2")
-    words = (*words, "--select", "--select-lrs", "1e-3,3e-3", "--select-steps", "20")
+    words = (
+        *("--methods", "erm,adip", "--targets", "wash", "--steps", "40", "--seeds", "2"),
+        *("--select", "--select-lrs", "1e-3,3e-3", "--select-steps", "20"),
+    )
     whole = _bench(study, tmp_path / "whole", *words)
     assert whole.exit_code == 0, whole.output
 
