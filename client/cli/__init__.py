@@ -21,6 +21,9 @@ COMMANDS = (
     "report",
     "bench",
     "frontier",
+    "tune",
+    "diagnose",
+    "data",
     "demo",
     "doctor",
 )

@@ -1,7 +1,6 @@
-"""`vl2v bench` and `vl2v tune`: compare methods, choose settings without seeing the target."""
+"""`vl2v bench`: compare methods where each domain is left out in turn."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,47 +9,69 @@ import typer
 from client.cli import options
 from client.cli.options import DEFAULTS
 from client.cli.screen import errors
-from client.cli.training import open_store, require_torch, show_progress, stopping
+from client.cli.training import open_data, open_store, require_torch, show_progress, stopping
+from client.cli.tune import read_numbers
 from client.train.config import TrainConfig
-from client.train.methods import METHODS
+from client.train.presets import PRESETS, find_preset
+
+DEFAULT_PRESET = "full"
 
 __all__ = ["register"]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command."""
     app.command()(bench)
-    app.command()(tune)
 
 
 def bench(  # noqa: PLR0913  (one parameter an option)
     data: options.Data,
     *,
-    out: Annotated[Path, typer.Option(help="Folder of all runs and the tables.")],
+    out: Annotated[Path, typer.Option(help="Folder of all runs, the tables and figures.")],
     model: options.Model = "",
-    seeds: Annotated[int, typer.Option(min=1, help="Trials of each method and target.")] = 1,
+    preset: Annotated[
+        str, typer.Option(help=f"One of {', '.join(PRESETS)}; options given beside it win.")
+    ] = DEFAULT_PRESET,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Trials of each method and target.")
+    ] = None,
     targets: Annotated[
         list[str] | None, typer.Option("--targets", help="Domains to leave out; default each.")
     ] = None,
     methods: Annotated[
-        list[str] | None, typer.Option("--methods", help=f"Default {', '.join(METHODS)}.")
+        list[str] | None, typer.Option("--methods", help="Default the preset's.")
     ] = None,
     select: Annotated[
-        bool, typer.Option("--select", help="First choose learning rate and λ in each fold.")
+        bool,
+        typer.Option("--select", help="First choose each method's settings in each fold."),
     ] = False,
     select_lrs: Annotated[
-        str, typer.Option(help="With --select: learning rates to try, with commas.")
+        str,
+        typer.Option(
+            help="With --select: learning rates, likeliest first; as many trials for each method."
+        ),
     ] = "",
     select_lambdas: Annotated[
         str, typer.Option(help="With --select: values of λ to try, with commas.")
     ] = "",
+    select_temperatures: Annotated[
+        str, typer.Option(help="With --select: values of kd's τ to try, with commas.")
+    ] = "",
     select_steps: Annotated[
         int | None, typer.Option(min=1, help="With --select: steps of a trial; default --steps.")
     ] = None,
+    oracle: Annotated[
+        bool,
+        typer.Option(
+            "--oracle", help="With --select: a column of what choosing on the target would read."
+        ),
+    ] = False,
     student: options.Student = DEFAULTS.student,
     weights: options.Weights = DEFAULTS.weights,
     image_size: options.ImageSize = DEFAULTS.image_size,
-    steps: options.Steps = DEFAULTS.steps,
+    steps: Annotated[
+        int | None, typer.Option(help="Optimiser steps of the second stage; default the preset's.")
+    ] = None,
     batch: options.Batch = DEFAULTS.batch,
     lr: options.Lr = DEFAULTS.lr,
     image_weight: options.Lambda = DEFAULTS.image_weight,
@@ -60,6 +81,7 @@ def bench(  # noqa: PLR0913  (one parameter an option)
     selection: options.Select = DEFAULTS.selection,
     scored_by: options.ScoredBy = DEFAULTS.scored_by,
     views: options.BoughtViews = DEFAULTS.bought_views,
+    holdout: Annotated[float, typer.Option(help="Validation share.")] = DEFAULTS.holdout,
     split_seed: options.SplitSeed = DEFAULTS.split_seed,
     trial_seed: options.TrialSeed = DEFAULTS.trial_seed,
     threads: options.Threads = None,
@@ -68,19 +90,23 @@ def bench(  # noqa: PLR0913  (one parameter an option)
 ) -> None:
     """Leave each domain out in turn and compare the methods there. Resumes where it stopped.
 
-    Example: vl2v bench DATA --model icon-clip --seeds 3 --out bench
+    Settings are chosen by the sources' validation parts, never by the target. Intervals are of a
+    paired bootstrap over drawings.
+
+    Example: vl2v bench DATA --model icon-clip --preset core --select --out bench
     """
     require_torch(threads)
-    from client.train.bench import BenchPlan, Grid, run_bench
+    from client.train.bench import BenchPlan, run_bench
     from client.train.methods import find_method
 
-    names = tuple(find_method(name).name for name in _split(methods) or METHODS)
+    chosen = find_preset(preset)
+    names = tuple(find_method(name).name for name in _split(methods) or chosen.methods)
     config = TrainConfig(
         student=student,
         weights=weights,
         model=model,
         image_size=image_size,
-        steps=steps,
+        steps=steps or chosen.steps or DEFAULTS.steps,
         batch=batch,
         lr=lr,
         image_weight=image_weight,
@@ -90,116 +116,59 @@ def bench(  # noqa: PLR0913  (one parameter an option)
         selection=selection,
         scored_by=scored_by,
         bought_views=views,
+        holdout=holdout,
         split_seed=split_seed,
         trial_seed=trial_seed,
     )
-    grid = Grid(
-        learning_rates=_numbers("--select-lrs", select_lrs) or Grid.learning_rates,
-        image_weights=_numbers("--select-lambdas", select_lambdas) or Grid.image_weights,
-        steps=select_steps,
-    )
+    grid = _make_grid(select_lrs, select_lambdas, select_temperatures, select_steps)
     with open_store(cache) as store:
-        experiment = _open(data, config, store)
-        chosen = tuple(_split(targets)) or experiment.manifest.domains
-        plan = BenchPlan(config, names, chosen, seeds, grid if select else None)
+        experiment = open_data(data, config, store)
+        plan = BenchPlan(
+            config=config,
+            methods=names,
+            targets=tuple(_split(targets)) or experiment.manifest.domains,
+            seeds=seeds or chosen.seeds,
+            grid=grid if select else None,
+            oracle=oracle,
+        )
         with stopping() as stop, show_progress("bench") as report:
-            rows = run_bench(experiment, plan, out, report=report, stop=stop)
+            found = run_bench(experiment, plan, out, report=report, stop=stop, hear=_tell)
+    _show(out, found, as_json=as_json)
+
+
+def _tell(standing: Any) -> None:
+    errors().print(standing.sentence, markup=False)
+
+
+def _show(folder: Path, comparison: Any, *, as_json: bool) -> None:
+    """The tables, and a figure beside them."""
+    from client.train.charts import draw_bars, make_bars
+
+    title = f"out of domain, {len(comparison.lines)} runs"
+    drawn = draw_bars(make_bars(comparison.rows), title, folder / "accuracy")
     if as_json:
-        for row in rows:
+        for row in (*comparison.rows, *comparison.differences):
             typer.echo(json.dumps(row.document()))
         return
-    typer.echo((out / "table.md").read_text(encoding="utf-8"), nl=False)
-    errors().print(f"tables in {out}: table.md, table.csv, runs.csv", markup=False)
+    typer.echo((folder / "table.md").read_text(encoding="utf-8"), nl=False)
+    files = ", ".join(["table.md", "table.csv", "runs.csv", *(file.name for file in drawn)])
+    errors().print(f"tables and figures in {folder}: {files}", markup=False)
 
 
-def tune(  # noqa: PLR0913  (one parameter an option)
-    data: options.Data,
-    *,
-    out: Annotated[Path, typer.Option(help="Folder of the trials; the choice is choice.json.")],
-    model: options.Model = "",
-    method: Annotated[str, typer.Option(help="A method that trains.")] = "adip",
-    target: Annotated[
-        list[str] | None, typer.Option(help="Domain left out of the data altogether.")
-    ] = None,
-    lrs: Annotated[str, typer.Option(help="Learning rates to try, with commas.")] = "",
-    lambdas: Annotated[str, typer.Option(help="Values of λ to try, with commas.")] = "",
-    student: options.Student = DEFAULTS.student,
-    weights: options.Weights = DEFAULTS.weights,
-    image_size: options.ImageSize = DEFAULTS.image_size,
-    steps: options.Steps = DEFAULTS.steps,
-    batch: options.Batch = DEFAULTS.batch,
-    shots: options.Shots = DEFAULTS.shots,
-    queries: options.Queries = DEFAULTS.queries,
-    selection: options.Select = DEFAULTS.selection,
-    scored_by: options.ScoredBy = DEFAULTS.scored_by,
-    views: options.BoughtViews = DEFAULTS.bought_views,
-    split_seed: options.SplitSeed = DEFAULTS.split_seed,
-    trial_seed: options.TrialSeed = DEFAULTS.trial_seed,
-    threads: options.Threads = None,
-    cache: options.Cache = None,
-) -> None:
-    """Choose learning rate and λ by source validation; the target domain is never looked at.
+def _make_grid(rates: str, lambdas: str, temperatures: str, steps: int | None) -> Any:
+    from client.train.selection import IMAGE_WEIGHTS, LEARNING_RATES, TEMPERATURES, Grid
 
-    Example: vl2v tune DATA --target sketch --model icon-clip --lrs 1e-4,3e-4 --out tuned
-    """
-    require_torch(threads)
-    from client.train.selection import IMAGE_WEIGHTS, LEARNING_RATES, select
-
-    config = TrainConfig(
-        method=method,
-        targets=tuple(target or ()),
-        student=student,
-        weights=weights,
-        model=model,
-        image_size=image_size,
+    learning_rates = read_numbers("--select-lrs", rates) or LEARNING_RATES
+    # Defaults give way to a shorter list of rates; values that were asked for do not.
+    most = len(learning_rates)
+    return Grid(
+        learning_rates=learning_rates,
+        image_weights=read_numbers("--select-lambdas", lambdas) or IMAGE_WEIGHTS[:most],
+        temperatures=read_numbers("--select-temperatures", temperatures) or TEMPERATURES[:most],
         steps=steps,
-        batch=batch,
-        shots=shots,
-        queries=queries,
-        selection=selection,
-        scored_by=scored_by,
-        bought_views=views,
-        split_seed=split_seed,
-        trial_seed=trial_seed,
     )
-    with open_store(cache) as store:
-        experiment = _open(data, config, store)
-        with stopping() as stop, show_progress("tune") as report:
-            choice = select(
-                experiment,
-                config,
-                out,
-                learning_rates=_numbers("--lrs", lrs) or LEARNING_RATES,
-                image_weights=_numbers("--lambdas", lambdas) or IMAGE_WEIGHTS,
-                report=report,
-                stop=stop,
-            )
-    typer.echo(json.dumps(asdict(choice)))
-    errors().print(f"use it with: vl2v train … --choice {out / 'choice.json'}", markup=False)
-
-
-def _open(data: Path, config: TrainConfig, store: Any) -> Any:
-    from client.train.experiment import open_experiment
-    from client.train.student import check_student
-
-    check_student(config.student)
-    with errors().status("reading the data folder"):
-        experiment = open_experiment(data, config, store)
-    experiment.fold(config.targets)
-    return experiment
 
 
 def _split(values: list[str] | None) -> list[str]:
     """Names given one by one, or several with commas."""
     return [name for value in values or [] for name in value.split(",") if name]
-
-
-def _numbers(option: str, text: str) -> tuple[float, ...]:
-    from client.errors import UsageError
-
-    try:
-        return tuple(float(part) for part in text.split(",") if part)
-    except ValueError as error:
-        raise UsageError(
-            f"{option} {text!r} is no list of numbers: write it like 1e-4,3e-4"
-        ) from error

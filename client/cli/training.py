@@ -3,7 +3,8 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -11,8 +12,12 @@ from client.cache.store import EmbeddingStore
 from client.cli.screen import errors
 from client.errors import ClientError
 from client.settings import ClientSettings
+from client.train.config import TrainConfig
 
-__all__ = ["open_store", "require_torch", "show_progress", "stopping"]
+if TYPE_CHECKING:
+    from client.train.experiment import Experiment
+
+__all__ = ["open_data", "open_store", "require_torch", "show_progress", "stopping"]
 
 
 @contextmanager
@@ -54,6 +59,18 @@ def show_progress(title: str, *, shown: bool = True) -> Iterator[Callable[[str, 
 def open_store(cache: str | None) -> EmbeddingStore:
     """The cache of the settings, or the one named. Raises CacheError."""
     return EmbeddingStore.open(cache or ClientSettings.load().cache)
+
+
+def open_data(data: Path, config: TrainConfig, store: EmbeddingStore) -> "Experiment":
+    """The folder scanned and split, after the student's and the targets' names were checked."""
+    from client.train.experiment import open_experiment
+    from client.train.student import check_student
+
+    check_student(config.student)
+    with errors().status("reading the data folder"):
+        experiment = open_experiment(data, config, store)
+    experiment.fold(config.targets)
+    return experiment
 
 
 def require_torch(threads: int | None) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from client.data.domainbed import find_nested
 from client.data.groups import load_groups
 from client.data.inspection import SUFFIXES, inspect_file
 from client.data.manifest import (
@@ -29,11 +30,15 @@ def scan_folders(root: Path, *, memo: DigestMemo | None = None) -> Manifest:
 
     Hidden files are skipped; unreadable images are listed in `unreadable` and left out. Classes are
     the sorted union over the domains. `memo` spares unchanged files a second reading. Raises
-    DataError for a missing folder, another layout, no image at all, and a class without one.
+    DataError for a missing folder, another layout, a known data set one folder further down, no image
+    at all, and a class without one.
     """
     root = Path(os.path.abspath(root))
     if not root.is_dir():
         raise DataError(f"{root} is not a folder: name one laid out as {LAYOUT}")
+    nested = find_nested(root)
+    if nested is not None:
+        raise DataError(f"the domains lie in {nested}: name that folder as DATA")
     found = list(_find_files(root))
     if not found:
         raise DataError(_explain_nothing(root))

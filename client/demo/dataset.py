@@ -1,9 +1,9 @@
-"""Four drawing styles of forty things, as the folder tree that `vl2v fetch` and `vl2v train` read."""
+"""Drawing styles of forty things, as the folder tree that `vl2v fetch` and `vl2v train` read."""
 
 import io
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +29,10 @@ class DemoData:
     classes: int
 
 
-def select_pictures(plan: Plan, modules: Path) -> Selection:
+def select_pictures(plan: Plan, modules: Path, styles: Sequence[str] | None = None) -> Selection:
     """(style, class) → its icons, after the class rule, the deny list and the draw."""
-    return draw(find_candidates(plan, modules, plan.classes), denied=load_deny_list())
+    found = find_candidates(plan, modules, plan.classes, styles)
+    return draw(found, denied=load_deny_list())
 
 
 def write_dataset(
@@ -39,16 +40,18 @@ def write_dataset(
     modules: Path,
     out: Path,
     *,
+    styles: Sequence[str] | None = None,
     classes: int | None = None,
     per_class: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> DemoData:
     """Render to `out/<style>/<class>/<set>--<name>.png`, with `manifest.jsonl` and `classes.json`.
 
+    `styles` are the plan's domains unless named; a final style belongs in a folder of its own.
     `classes` and `per_class` keep only the first so many, for a quick look. Pictures already there
     are kept, so a stopped run goes on where it ended. Raises ImportError without resvg-py.
     """
-    selection = _limit(select_pictures(plan, modules), plan, classes, per_class)
+    selection = _limit(select_pictures(plan, modules, styles), plan, classes, per_class)
     licences = {package.icon_set: package.licence for package in plan.packages}
     naming = Naming(plan)
     total = sum(map(len, selection.values()))
@@ -75,18 +78,21 @@ def write_dataset(
     _write_text(out / "classes.json", json.dumps(kept, indent=1) + "\n")
     counts = {
         domain: sum(len(icons) for (style, _), icons in selection.items() if style == domain)
-        for domain in plan.domains
+        for domain in styles or plan.domains
     }
     return DemoData(root=out, pictures=counts, classes=len(kept))
 
 
-def write_contact_sheets(plan: Plan, modules: Path, out: Path) -> list[Path]:
+def write_contact_sheets(
+    plan: Plan, modules: Path, out: Path, styles: Sequence[str] | None = None
+) -> list[Path]:
     """One PNG a class, a band for each style, every picture with its name: to be looked at by a person."""
-    selection = select_pictures(plan, modules)
+    shown = styles or plan.domains
+    selection = select_pictures(plan, modules, shown)
     out.mkdir(parents=True, exist_ok=True)
     sheets = []
     for name in plan.classes:
-        sheet = _draw_sheet({domain: selection.get((domain, name), []) for domain in plan.domains})
+        sheet = _draw_sheet({domain: selection.get((domain, name), []) for domain in shown})
         sheets.append(out / f"{name}.png")
         sheet.save(sheets[-1])
     return sheets

@@ -1,23 +1,29 @@
-"""`make bench-full`: every style left out in turn, on the demo's pictures and its vendor.
+"""`make bench` and `make bench-full`: every style left out in turn, on the demo's pictures and vendor.
 
-Goes on where `make demo` ended and buys what the other folds need. Each fold's λ is chosen by the
-validation parts of its own sources, in short trials; the learning rate is fixed before any run.
+Goes on where `make demo` ended, buys what the other folds need, and resumes after any interruption.
+Each fold's settings are chosen by the validation parts of its own sources, in short trials, equally
+many for every method. With several numbers of shots the comparison is made for each.
 """
 
 import argparse
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from client.demo.programs import Programs, find_free_port, run_to_exit
 from client.demo.story import MODEL, Story, make_settings, open_account, render_pictures
+from client.train.config import TrainConfig
+from client.train.presets import PRESETS, find_preset
 from shared.icons import load_plan
 
-LEARNING_RATE = "3e-4"
-LAMBDAS = "0.1,0.3,0.5"
+ALL = "all"
+
+__all__ = ["Folds", "main", "record_results", "run_folds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +31,72 @@ class Folds:
     """What the comparison is made of; the defaults are `make bench-full`."""
 
     story: Story
-    seeds: int = 1
+    preset: str = "full"
+    seeds: int | None = None
+    """The preset's own when None."""
     steps: int = 200
     trial_steps: int = 50
+    shots: tuple[str, ...] = (ALL,)
+    """Labelled images of a class and source style, `all` or a number."""
+    targets: tuple[str, ...] = ()
+    """Styles to leave out; each when empty."""
+    record: Path | None = None
+    """Where to copy every run's line, with the tables beside it."""
+
+    def folder(self, shots: str) -> Path:
+        """Where one comparison keeps everything."""
+        return self.story.out / f"bench-{self.preset}" / f"shots-{shots}"
 
 
 def run_folds(folds: Folds, screen: Console) -> str:
-    """Buy what is missing, compare the methods; returns the table. Raises StepFailed."""
+    """Buy what is missing, compare the methods; returns the tables. Raises StepFailed."""
     story = folds.story
     story.out.mkdir(parents=True, exist_ok=True)
     programs = Programs(make_settings(story), screen)
     render_pictures(story, programs, screen)
     open_account(story, programs, screen)
     _buy(story, programs)
-    words = ["vl2v", "bench", str(story.out / "data"), "--model", MODEL]
-    words += ["--seeds", str(folds.seeds), "--student", story.student]
+    tables = [programs.run(*_words(folds, shots)) for shots in folds.shots]
+    if folds.record is not None:
+        record_results([folds.folder(shots) for shots in folds.shots], folds.record)
+        screen.print(f"recorded in {folds.record} and {folds.record.with_suffix('.md')}")
+    return "\n".join(tables)
+
+
+def record_results(folders: Iterable[Path], file: Path) -> None:
+    """FILE: every run's line, its args only where they differ from the defaults, without the path of
+    anybody's machine; FILE with .md: the tables."""
+    lines, tables = [], []
+    for folder in folders:
+        text = (folder / "results.jsonl").read_text(encoding="utf-8")
+        lines += [json.dumps(_shorten(json.loads(line))) + "\n" for line in text.splitlines()]
+        tables.append(f"## {folder.name}\n\n" + (folder / "table.md").read_text(encoding="utf-8"))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for path, text in ((file, "".join(lines)), (file.with_suffix(".md"), "\n".join(tables))):
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+
+
+def _shorten(line: dict[str, Any]) -> dict[str, Any]:
+    usual = TrainConfig().document()
+    # Weights from a file are named by its path, here and in the args.
+    origin = Path(line["weights"]).name if line["weights"] else None
+    args = {k: v for k, v in line["args"].items() if k != "weights" and v != usual.get(k)}
+    return {**line, "weights": origin, "args": args}
+
+
+def _words(folds: Folds, shots: str) -> list[str]:
+    story, preset = folds.story, find_preset(folds.preset)
+    words = ["vl2v", "bench", str(story.out / "data"), "--model", MODEL, "--preset", preset.name]
+    words += ["--seeds", str(folds.seeds or preset.seeds), "--student", story.student]
     words += ["--image-size", str(story.image_size), "--batch", str(story.batch)]
-    words += ["--steps", str(folds.steps), "--select", "--select-lrs", LEARNING_RATE]
-    words += ["--select-lambdas", LAMBDAS, "--select-steps", str(folds.trial_steps)]
-    return programs.run(*words, "--out", str(story.out / "bench"))
+    words += ["--steps", str(folds.steps), "--select", "--select-steps", str(folds.trial_steps)]
+    for target in folds.targets:
+        words += ["--targets", target]
+    if shots != ALL:
+        words += ["--shots", shots]
+    return [*words, "--out", str(folds.folder(shots))]
 
 
 def _buy(story: Story, programs: Programs) -> None:
@@ -58,11 +111,29 @@ def _buy(story: Story, programs: Programs) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the comparison; 0 done, 1 failed, 130 interrupted."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=Path("demo-out"), help="the demo's folder")
-    parser.add_argument("--seeds", type=int, default=1, help="trials of each method and style")
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="full", help="which methods")
+    parser.add_argument("--seeds", type=int, help="trials of each method and style")
+    parser.add_argument("--steps", type=int, default=200, help="optimiser steps of a run")
+    parser.add_argument("--trial-steps", type=int, default=50, help="steps of a trial of settings")
+    parser.add_argument("--shots", default=ALL, help="like 4,all: one comparison for each")
+    parser.add_argument("--targets", default="", help="styles to leave out, with commas")
+    parser.add_argument("--record", type=Path, help="also copy every run's line to this file")
     chosen = parser.parse_args(arguments)
-    folds, screen = Folds(Story(out=chosen.out), seeds=chosen.seeds), Console(width=120)
+    folds = Folds(
+        Story(out=chosen.out),
+        preset=chosen.preset,
+        seeds=chosen.seeds,
+        steps=chosen.steps,
+        trial_steps=chosen.trial_steps,
+        shots=tuple(chosen.shots.split(",")),
+        targets=tuple(name for name in chosen.targets.split(",") if name),
+        record=chosen.record,
+    )
+    screen = Console(width=120)
     return run_to_exit(lambda: run_folds(folds, screen), screen)
 
 

@@ -1,20 +1,26 @@
 """The comparison: every target domain × method × seed, resumable, and its tables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from client.train.comparison import Difference, compare_methods, read_outcome, score_methods
 from client.train.config import TrainConfig
 from client.train.experiment import Experiment
 from client.train.fold import Fold
-from client.train.methods import METHODS, find_method
+from client.train.methods import find_method
+from client.train.oracle import read_oracle
+from client.train.pace import Pace, Standing, count_work
+from client.train.provenance import describe_provenance
 from client.train.recipe import Job, run_training
-from client.train.runs import RunFolder
-from client.train.selection import IMAGE_WEIGHTS, LEARNING_RATES, select
+from client.train.runs import RunFolder, read_json, write_json
+from client.train.selection import Grid, Settings, apply_settings, is_tunable, select
 from client.train.spending import count_spending
-from client.train.summary import Summary, summarise, write_tables
+from client.train.summary import Summary, summarise
+from client.train.tables import write_tables
 
-__all__ = ["BenchPlan", "Grid", "run_bench"]
+__all__ = ["BenchPlan", "Comparison", "Grid", "run_bench"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -29,18 +35,29 @@ class BenchPlan:
     targets: tuple[str, ...]
     """Each is left out once."""
     seeds: int
-    grid: "Grid | None" = None
-    """What each fold's learning rate and λ are first chosen from, by source validation."""
+    grid: Grid | None = None
+    """What each fold's settings are first chosen from, by source validation."""
+    oracle: bool = False
+    """Whether to show beside each row what choosing on the target would have read."""
 
 
 @dataclass(frozen=True)
-class Grid:
-    """Settings to try; every method tries each learning rate, adip each λ as well."""
+class Comparison:
+    """What a bench comes to."""
 
-    learning_rates: tuple[float, ...] = LEARNING_RATES
-    image_weights: tuple[float, ...] = IMAGE_WEIGHTS
-    steps: int | None = None
-    """Steps of a trial; those of the run when None."""
+    rows: list[Summary]
+    differences: list[Difference]
+    lines: list[dict[str, Any]]
+    """Each run's result, and under `provenance` the commit, machine and day that made it."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    """One finished run."""
+
+    folder: RunFolder
+    fold: Fold
+    line: dict[str, Any]
 
 
 def run_bench(
@@ -50,95 +67,164 @@ def run_bench(
     *,
     report: Progress = lambda stage, done, total: None,
     stop: Callable[[], bool] = lambda: False,
-) -> list[Summary]:
+    hear: Callable[[Standing], None] = lambda standing: None,
+) -> Comparison:
     """Make every run that is not there yet under OUT/<target>/<method>/seed<k>, then the tables.
 
-    Raises MissingVectors before the first training when a method's vectors are not all bought.
+    With a grid, each (target, method) first makes its trials under its folder's `selection` and keeps
+    one choice for all seeds. `report` hears stages, `hear` each finished run or choice. Raises
+    MissingVectors before the first training when a method's vectors are not all bought.
     """
-    folds = {name: _folds(experiment, plan, name) for name in plan.methods}
-    for name, mine in folds.items():
-        experiment.require_vectors(replace(plan.config, method=name), mine)
-    lines = []
-    for config in _configs(experiment, plan, out, report, stop):
+    for method in plan.methods:
+        configs = [c for target in plan.targets for c in _plan_runs(plan, method, target)]
+        folds = [_fold(experiment, config) for config in configs]
+        experiment.require_vectors(replace(plan.config, method=method), folds)
+    bench = _Bench(experiment, plan, out, report, stop, hear, _start_pace(plan))
+    made = [
+        one for target in plan.targets for name in plan.methods for one in bench.run(target, name)
+    ]
+    comparison = _compare(experiment, plan, out, made)
+    write_tables(comparison.rows, comparison.lines, out, comparison.differences)
+    return comparison
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """A plan under way."""
+
+    experiment: Experiment
+    plan: BenchPlan
+    out: Path
+    report: Progress
+    stop: Callable[[], bool]
+    hear: Callable[[Standing], None]
+    pace: Pace
+
+    def run(self, target: str, method: str) -> Iterator[_Made]:
+        """The choice, then each seed; an untrained method runs once."""
+        configs = _plan_runs(self.plan, method, target)
+        settings = self._choose(configs[0])
+        for config in configs:
+            yield self._train(apply_settings(config, settings))
+
+    def _train(self, config: TrainConfig) -> _Made:
         label = f"{config.targets[0]} · {config.method} · seed {config.trial_seed}"
+        folder = self._folder(config) / f"seed{config.trial_seed}"
         job = Job(
             config=config,
-            fold=experiment.fold(config.targets, config),
-            pixels=experiment.pixels(config.image_size),
-            teacher=experiment.teacher(config),
-            folder=RunFolder(out / config.targets[0] / config.method / f"seed{config.trial_seed}"),
-            report=_label(report, label),
-            stop=stop,
+            fold=_fold(self.experiment, config),
+            pixels=self.experiment.pixels(config.image_size),
+            teacher=self.experiment.teacher(config),
+            folder=RunFolder(folder),
+            report=_label(self.report, label),
+            stop=self.stop,
         )
-        lines.append(run_training(job))
+        found, stamp = job.folder.is_done, folder / "provenance.json"
+        if not found:
+            # Before the run, so that a finished one always says which code finished it.
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(stamp, describe_provenance())
+        line = run_training(job)
+        self.hear(self.pace.finish(label, count_work(config), found=found))
+        origin = read_json(stamp) if stamp.is_file() else None
+        return _Made(job.folder, job.fold, {**line, "provenance": origin})
+
+    def _choose(self, config: TrainConfig) -> Settings:
+        """The fold's best settings, by the first seed; one point, or none, needs no trial."""
+        points = _points(self.plan, config.method)
+        if self.plan.grid is None or len(points) < 2:
+            return points[0] if points else {}
+        folder = self._folder(config) / "selection"
+        found = (folder / "choice.json").is_file()
+        trial = replace(config, steps=self.plan.grid.steps or config.steps)
+        label = f"{config.targets[0]} · {config.method} · choice"
+        choice = select(
+            self.experiment,
+            trial,
+            folder,
+            points,
+            report=_label(self.report, label),
+            stop=self.stop,
+        )
+        work = len(points) * count_work(trial)
+        self.hear(self.pace.finish(label, work, found=found))
+        return choice.settings
+
+    def _folder(self, config: TrainConfig) -> Path:
+        return self.out / config.targets[0] / config.method
+
+
+def _fold(experiment: Experiment, config: TrainConfig) -> Fold:
+    """The fold of one run: the one place where a setting of the run may change its pictures."""
+    return experiment.fold(config.targets, config)
+
+
+def _plan_runs(plan: BenchPlan, method: str, target: str) -> list[TrainConfig]:
+    """A method's runs on one target before any choice: a seed each, and one where nothing is trained."""
+    config = replace(plan.config, method=method, targets=(target,))
+    seeds = range(plan.seeds if find_method(method).trains else 1)
+    return [replace(config, trial_seed=config.trial_seed + seed) for seed in seeds]
+
+
+def _points(plan: BenchPlan, method: str) -> list[Settings]:
+    if plan.grid is None or not is_tunable(method):
+        return []
+    return plan.grid.configurations(method)
+
+
+def _start_pace(plan: BenchPlan) -> Pace:
+    """Everything there is to do, so that the first run can already tell what is left."""
+    runs = work = 0
+    for method in plan.methods:
+        points, configs = _points(plan, method), _plan_runs(plan, method, plan.targets[0])
+        runs += len(configs)
+        work += sum(map(count_work, configs))
+        if plan.grid is not None and len(points) > 1:
+            trial = replace(configs[0], steps=plan.grid.steps or plan.config.steps)
+            runs += 1
+            work += len(points) * count_work(trial)
+    return Pace(runs * len(plan.targets), work * len(plan.targets))
+
+
+def _compare(experiment: Experiment, plan: BenchPlan, out: Path, made: list[_Made]) -> Comparison:
     spending = {
         name: count_spending(
             find_method(name),
-            folds[name],
+            [one.fold for one in made if one.line["method"] == name],
             experiment.teacher(replace(plan.config, method=name)),
         )
         for name in plan.methods
     }
-    rows = summarise(lines, spending)
-    write_tables(rows, lines, out)
-    return rows
-
-
-def _folds(experiment: Experiment, plan: BenchPlan, method: str) -> list[Fold]:
-    """One for each target, and for each seed where it decides which pictures are learned from."""
-    base = replace(plan.config, method=method)
-    drawn = base.shots is not None or base.queries < 1
-    seeds = range(plan.seeds if drawn and METHODS[method].trains else 1)
-    return [
-        experiment.fold((target,), replace(base, trial_seed=base.trial_seed + seed))
-        for target in plan.targets
-        for seed in seeds
-    ]
-
-
-def _configs(
-    experiment: Experiment,
-    plan: BenchPlan,
-    out: Path,
-    report: Progress,
-    stop: Callable[[], bool],
-) -> list[TrainConfig]:
-    """Every run's settings; an untrained method runs once a target."""
-    found = []
-    for target in plan.targets:
-        for method in plan.methods:
-            config = replace(plan.config, method=method, targets=(target,))
-            trains = METHODS[method].trains
-            if plan.grid is not None and trains:
-                folder = out / target / method / "selection"
-                config = _select(experiment, config, plan.grid, folder, report, stop)
-            seeds = range(plan.seeds if trains else 1)
-            found += [replace(config, trial_seed=plan.config.trial_seed + s) for s in seeds]
-    return found
-
-
-def _select(
-    experiment: Experiment,
-    config: TrainConfig,
-    grid: Grid,
-    folder: Path,
-    report: Progress,
-    stop: Callable[[], bool],
-) -> TrainConfig:
-    """The config with the fold's best settings; nothing is tried where there is nothing to choose."""
-    weights = grid.image_weights if config.method == "adip" else (config.image_weight,)
-    if len(grid.learning_rates) == len(weights) == 1:
-        return replace(config, lr=grid.learning_rates[0], image_weight=weights[0])
-    choice = select(
-        experiment,
-        replace(config, steps=grid.steps or config.steps),
-        folder,
-        learning_rates=grid.learning_rates,
-        image_weights=weights,
-        report=report,
-        stop=stop,
+    outcomes = [read_outcome(one.folder, one.fold) for one in made]
+    rows = summarise(
+        [one.line for one in made],
+        spending,
+        intervals=score_methods(outcomes),
+        oracles=_read_oracles(experiment, plan, out, made) if plan.oracle else {},
     )
-    return replace(config, lr=choice.lr, image_weight=choice.image_weight)
+    return Comparison(rows, compare_methods(outcomes), [one.line for one in made])
+
+
+def _read_oracles(
+    experiment: Experiment, plan: BenchPlan, out: Path, made: list[_Made]
+) -> dict[str, float]:
+    """Method → its oracle's mean over the targets, where each target has trials to choose among."""
+    found = {}
+    for method in plan.methods:
+        readings = []
+        for target in plan.targets:
+            mine = [
+                one
+                for one in made
+                if one.line["method"] == method and one.line["targets"] == [target]
+            ]
+            trials = out / target / method / "selection"
+            fold, runs = mine[0].fold, [one.folder for one in mine]
+            readings.append(read_oracle(experiment, fold, runs, trials))
+        known = [reading for reading in readings if reading is not None]
+        if len(known) == len(plan.targets):
+            found[method] = sum(known) / len(known)
+    return found
 
 
 def _label(report: Progress, label: str) -> Progress:

@@ -44,8 +44,8 @@ class Evaluation:
 
     @property
     def in_domain(self) -> Accuracy:
-        """Mean over the sources of their validation parts."""
-        return _mean([self.validation[d] for d in self.sources])
+        """Mean over the sources of their validation parts; a tiny source may have none."""
+        return _mean([self.validation[d] for d in self.sources if d in self.validation])
 
     @property
     def out_of_domain(self) -> Accuracy | None:

@@ -25,8 +25,11 @@ def install_packages(versions: dict[str, str], into: Path) -> Path:
             "`apt-get install npm`), then run the same command again"
         )
     into.mkdir(parents=True, exist_ok=True)
-    manifest = {"name": "vl2v-icons", "private": True, "dependencies": versions}
-    (into / "package.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    file = into / "package.json"
+    # npm removes what the file does not name: what was installed before stays named.
+    wanted = _read_dependencies(file) | versions
+    manifest = {"name": "vl2v-icons", "private": True, "dependencies": wanted}
+    file.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     done = subprocess.run(  # noqa: S603  (npm found on PATH, arguments are our own constants)
         [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"],
         cwd=into,
@@ -37,6 +40,13 @@ def install_packages(versions: dict[str, str], into: Path) -> Path:
     if done.returncode:
         raise RuntimeError(f"npm could not install the icon sets:\n{done.stderr.strip()[-800:]}")
     return modules
+
+
+def _read_dependencies(file: Path) -> dict[str, str]:
+    if not file.is_file():
+        return {}
+    found: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))["dependencies"]
+    return found
 
 
 def _installed_version(package_dir: Path) -> str | None:

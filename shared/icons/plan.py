@@ -1,6 +1,7 @@
 """The committed plan: which icon sets at which version, which words make a class, which styles exist."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -47,6 +48,24 @@ class Plan:
         return {domain: tuple(self.document["client_sets"][domain]) for domain in self.domains}
 
     @cached_property
+    def final_sets(self) -> dict[str, tuple[str, ...]]:
+        """Style kept for one last test → its icon sets; the teacher's data holds them too."""
+        return {style: tuple(sets) for style, sets in _lists(self.document["final_sets"])}
+
+    @cached_property
+    def name_prefixes(self) -> dict[str, tuple[str, ...]]:
+        """Icon set of a final style → what it puts before its names, longest first."""
+        return {
+            icon_set: tuple(sorted(words, key=len, reverse=True))
+            for icon_set, words in _lists(self.document["name_prefixes"])
+        }
+
+    @cached_property
+    def styles(self) -> dict[str, tuple[str, ...]]:
+        """Every style that can be rendered → its icon sets: the domains, then the final ones."""
+        return self.client_sets | self.final_sets
+
+    @cached_property
     def classes(self) -> dict[str, tuple[str, ...]]:
         """Class → the words that name it."""
         return {name: tuple(words) for name, words in self.document["classes"].items()}
@@ -75,6 +94,11 @@ class Plan:
             for package in self.packages
             if sets is None or package.icon_set in sets
         }
+
+
+def _lists(entry: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """The entry's lists; a `note` beside them is for people."""
+    return ((name, value) for name, value in entry.items() if isinstance(value, list))
 
 
 def load_plan() -> Plan:

@@ -42,17 +42,47 @@ def distinct_icons(modules: Path, icon_set: str, naming: Naming) -> Iterator[tup
             yield icon, style, clean
 
 
-def find_candidates(plan: Plan, modules: Path, concepts: Iterable[str]) -> Selection:
-    """Every drawing of `concepts` in the client's sets, each set in its own style only."""
-    naming, wanted = Naming(plan), frozenset(concepts)
+def find_candidates(
+    plan: Plan, modules: Path, concepts: Iterable[str], styles: Iterable[str] | None = None
+) -> Selection:
+    """Every drawing of `concepts` in the sets of `styles` (default the domains).
+
+    A domain takes from each of its sets the drawings of its own style only; a final style takes all
+    of its sets, one variant of a drawing.
+    """
+    wanted, naming = frozenset(concepts), Naming(plan)
     found: Selection = defaultdict(list)
-    for domain, icon_sets in plan.client_sets.items():
-        for icon_set in icon_sets:
-            for icon, style, clean in distinct_icons(modules, icon_set, naming):
-                concept = naming.concept_of(clean)
-                if style == domain and concept in wanted:
-                    found[domain, str(concept)].append(icon)
+    for style in plan.domains if styles is None else styles:
+        list_icons = _list_final if style in plan.final_sets else _list_domain
+        for icon, clean in list_icons(plan, modules, style):
+            concept = naming.concept_of(clean)
+            if concept in wanted:
+                found[style, str(concept)].append(icon)
     return dict(found)
+
+
+def _list_domain(plan: Plan, modules: Path, domain: str) -> Iterator[tuple[Icon, str]]:
+    for icon_set in plan.client_sets[domain]:
+        for icon, style, clean in distinct_icons(modules, icon_set, Naming(plan)):
+            if style == domain:
+                yield icon, clean
+
+
+def _list_final(plan: Plan, modules: Path, final: str) -> Iterator[tuple[Icon, str]]:
+    for icon_set in plan.final_sets[final]:
+        seen: set[str] = set()
+        for icon, _, clean in distinct_icons(modules, icon_set, Naming(plan)):
+            plain = _drop_prefix(clean, plan.name_prefixes.get(icon_set, ()))
+            if plain not in seen:
+                seen.add(plain)
+                yield icon, plain
+
+
+def _drop_prefix(name: str, prefixes: Iterable[str]) -> str:
+    for prefix in prefixes:
+        if name.startswith(f"{prefix}-"):
+            return name.removeprefix(f"{prefix}-")
+    return name
 
 
 def draw(

@@ -2,19 +2,25 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy import delete
 
 from client.cache.tables import embedding
+from client.errors import UsageError
+from client.train.answers import load_answers
 from client.train.bench import BenchPlan, Grid, run_bench
 from client.train.errors import MissingVectors, TrainingError, UnknownName
 from client.train.evaluate import measure
+from client.train.methods import METHODS
 from client.train.results import is_converged
-from client.train.selection import apply_choice, select
+from client.train.runs import RunFolder
+from client.train.selection import apply_choice, is_tunable, select
 from client.train.spending import Bill, Spending
-from client.train.summary import summarise, table_cells, write_tables
+from client.train.summary import summarise, table_cells
+from client.train.tables import write_tables
 from tests.client.train.study import CONFIG, open_study
 
 SHORT = replace(CONFIG, steps=1)
@@ -30,25 +36,40 @@ class TestMeasuring:
 class TestSelection:
     def test_the_best_source_validation_wins_and_is_written_down(self, experiment, tmp_path):
         choice = select(
-            experiment, SHORT, tmp_path, learning_rates=(1e-4, 1e-3), image_weights=(0.3,)
+            experiment,
+            SHORT,
+            tmp_path,
+            [{"lr": 1e-4, "image_weight": 0.3}, {"lr": 1e-3, "image_weight": 0.3}],
         )
         document = json.loads((tmp_path / "choice.json").read_text())
-        assert document["lr"] == choice.lr
+        assert document["lr"] == choice.settings["lr"]
         assert len(choice.trials) == 2
         assert choice.validation == max(trial["validation"] for trial in choice.trials)
 
-    def test_lambda_is_tried_for_adip_alone(self, experiment, tmp_path):
-        config = replace(SHORT, method="erm")
-        choice = select(
-            experiment, config, tmp_path, learning_rates=(1e-3,), image_weights=(0.1, 0.9)
+    def test_every_method_tries_equally_many_configurations(self):
+        grid = Grid(
+            learning_rates=(3e-4, 1e-3, 1e-4, 3e-3, 1e-2), image_weights=(0.1, 0.5), steps=2
         )
-        assert [trial["image_weight"] for trial in choice.trials] == [config.image_weight]
+        tunable = [name for name in METHODS if is_tunable(name) and METHODS[name].distils]
+        assert {len(grid.configurations(name)) for name in tunable} == {5}
+
+    def test_a_setting_of_its_own_is_tried_with_the_likeliest_rates(self):
+        grid = Grid(learning_rates=(3e-4, 1e-3, 1e-4, 3e-3), image_weights=(0.1, 0.5))
+        assert grid.configurations("adip") == [
+            {"lr": rate, "image_weight": weight} for rate in (3e-4, 1e-3) for weight in (0.1, 0.5)
+        ]
+        assert {point["temperature"] for point in grid.configurations("kd")} == {2.0, 4.0}
+        assert grid.configurations("erm") == [{"lr": r} for r in grid.learning_rates]
+
+    def test_more_values_than_configurations_are_refused(self):
+        with pytest.raises(UsageError, match="give at least 3 to --select-lrs"):
+            Grid(learning_rates=(3e-4,), image_weights=(0.1, 0.3, 0.5))
 
     def test_the_choice_is_the_same_without_the_target_on_disk_and_in_the_cache(
         self, experiment, tmp_path, store
     ):
         def choose(study, out):
-            return select(study, SHORT, out, learning_rates=(1e-4, 3e-3), image_weights=(0.5,))
+            return select(study, SHORT, out, [{"lr": 1e-4}, {"lr": 3e-3}])
 
         first = choose(experiment, tmp_path / "with")
         for picture in experiment.manifest.pictures:
@@ -63,7 +84,7 @@ class TestSelection:
 
     def test_a_method_that_trains_nothing_cannot_be_tuned(self, experiment, tmp_path):
         with pytest.raises(UnknownName, match="trains nothing"):
-            select(experiment, replace(SHORT, method="zero-shot"), tmp_path)
+            select(experiment, replace(SHORT, method="zero-shot"), tmp_path, [{"lr": 1e-3}])
 
     def test_a_choice_changes_learning_rate_and_lambda(self, tmp_path):
         file = tmp_path / "choice.json"
@@ -75,6 +96,14 @@ class TestSelection:
         file.write_text("[]")
         with pytest.raises(TrainingError, match="no choice"):
             apply_choice(CONFIG, file)
+
+    def test_a_choice_of_tau_is_applied_and_an_empty_one_refused(self, tmp_path):
+        file = tmp_path / "choice.json"
+        file.write_text(json.dumps({"method": "kd", "lr": 0.002, "temperature": 4.0}))
+        assert apply_choice(replace(CONFIG, method="kd"), file).temperature == 4.0
+        file.write_text(json.dumps({"method": "kd"}))
+        with pytest.raises(TrainingError, match="no choice"):
+            apply_choice(replace(CONFIG, method="kd"), file)
 
     def test_a_folder_of_choices_gives_each_method_its_own(self, tmp_path):
         for method, lr in (("adip", 0.002), ("kd", 0.005)):
@@ -90,7 +119,7 @@ class TestSelection:
 class TestBench:
     def test_compares_every_method_on_every_target(self, experiment, tmp_path):
         plan = BenchPlan(SHORT, ("zero-shot", "erm", "adip"), ("ink", "wash"), seeds=2)
-        rows = run_bench(experiment, plan, tmp_path)
+        rows = run_bench(experiment, plan, tmp_path).rows
         assert [(row.method, row.runs) for row in rows] == [
             ("zero-shot", 2),
             ("erm", 4),
@@ -123,11 +152,124 @@ class TestBench:
         assert not list(tmp_path.rglob("done"))
 
     def test_selects_in_each_fold_when_asked(self, experiment, tmp_path):
-        plan = BenchPlan(SHORT, ("text-only",), ("wash",), seeds=1, grid=Grid(steps=2))
+        plan = BenchPlan(
+            SHORT,
+            ("text-only",),
+            ("wash",),
+            seeds=1,
+            grid=Grid(learning_rates=(1e-3, 3e-3), steps=2),
+        )
         run_bench(experiment, plan, tmp_path)
         chosen = json.loads((tmp_path / "wash/text-only/selection/choice.json").read_text())
         config = json.loads((tmp_path / "wash/text-only/seed0/config.json").read_text())
         assert config["lr"] == chosen["lr"]
+
+    def test_all_seeds_of_a_fold_share_one_choice(self, experiment, tmp_path):
+        grid = Grid(learning_rates=(1e-3, 3e-3), steps=2)
+        run_bench(experiment, BenchPlan(SHORT, ("erm",), ("wash",), seeds=2, grid=grid), tmp_path)
+        rates = {
+            json.loads((tmp_path / f"wash/erm/seed{seed}/config.json").read_text())["lr"]
+            for seed in (0, 1)
+        }
+        assert len(rates) == 1
+        assert len(list((tmp_path / "wash/erm").glob("selection/*/done"))) == 2
+
+    def test_says_after_each_run_how_much_is_left(self, experiment, tmp_path):
+        plan = BenchPlan(SHORT, ("zero-shot", "erm"), ("ink", "wash"), seeds=1)
+        heard: list[Any] = []
+        run_bench(experiment, plan, tmp_path, hear=heard.append)
+        assert [(one.done, one.total) for one in heard] == [(n, 4) for n in (1, 2, 3, 4)]
+        assert heard[0].seconds_left is None  # the teacher's row took no training
+        assert heard[1].seconds_left is not None
+        assert heard[1].seconds_left > 0
+        assert heard[-1].seconds_left == 0
+        again: list[Any] = []
+        run_bench(experiment, plan, tmp_path, hear=again.append)
+        assert {one.seconds_left for one in again} == {None}
+
+    def test_differences_are_paired_by_fold_and_seed(self, experiment, tmp_path):
+        methods = ("zero-shot", "text-only", "erm", "adip")
+        plan = BenchPlan(SHORT, methods, ("ink", "wash"), seeds=2)
+        found = run_bench(experiment, plan, tmp_path)
+        assert [(d.a, d.b, d.pairs) for d in found.differences] == [
+            ("adip", "erm", 4),
+            ("adip", "text-only", 4),
+        ]
+        means = {row.method: row.out_of_domain for row in found.rows}
+        for difference in found.differences:
+            assert difference.interval.mean == pytest.approx(
+                means[difference.a] - means[difference.b]
+            )
+        for row in found.rows:
+            assert row.interval is not None
+            assert row.interval.mean == pytest.approx(row.out_of_domain)
+            assert row.interval.low <= row.out_of_domain <= row.interval.high
+        assert "| adip − erm |" in (tmp_path / "table.md").read_text()
+        assert (tmp_path / "differences.csv").read_text().startswith("a,b,pairs,mean,low,high")
+
+    def test_every_line_says_where_it_comes_from(self, experiment, tmp_path):
+        plan = BenchPlan(SHORT, ("zero-shot", "erm"), ("wash",), seeds=1)
+        run_bench(experiment, plan, tmp_path)
+        lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+        assert [line["method"] for line in lines] == ["zero-shot", "erm"]
+        for line in lines:
+            assert {"commit", "changed", "date", "processor", "torch"} <= line["provenance"].keys()
+
+    def test_the_oracle_is_a_column_of_its_own_and_changes_nothing_else(self, experiment, tmp_path):
+        grid = Grid(learning_rates=(1e-3, 3e-2), image_weights=(0.5,), temperatures=(2.0,))
+        plan = BenchPlan(SHORT, ("zero-shot", "adip"), ("wash",), seeds=1, grid=grid)
+        plain = run_bench(experiment, plan, tmp_path)
+        files = {f: f.read_bytes() for f in tmp_path.rglob("results.jsonl")}
+        assert "oracle" not in (tmp_path / "table.md").read_text()
+        shown = run_bench(experiment, replace(plan, oracle=True), tmp_path)
+        assert [replace(row, oracle=None) for row in shown.rows] == plain.rows
+        assert shown.differences == plain.differences
+        assert {f: f.read_bytes() for f in tmp_path.rglob("results.jsonl")} == files
+        assert shown.rows[0].oracle is None  # the teacher has no settings
+        assert "oracle OOD (chosen on the target)" in (tmp_path / "table.md").read_text()
+
+    def test_the_oracle_takes_what_the_targets_validation_part_likes_best(
+        self, experiment, tmp_path
+    ):
+        grid = Grid(learning_rates=(1e-3, 3e-2, 1e-1), image_weights=(0.5,), temperatures=(2.0,))
+        plan = BenchPlan(SHORT, ("erm",), ("wash",), seeds=1, grid=grid, oracle=True)
+        [row] = run_bench(experiment, plan, tmp_path).rows
+        fold = experiment.fold(("wash",))
+        answers = load_answers(RunFolder(tmp_path / "wash/erm/seed0")).classes
+        held, all_of_it = fold.part("wash", "out"), fold.tested
+        seen = [
+            tuple(measure(answers[part], fold.labels[part]).per_class for part in (held, all_of_it))
+        ]
+        for file in sorted(tmp_path.rglob("oracle.json")):
+            kept = json.loads(file.read_text())
+            seen.append((kept["held"], kept["whole"]))
+        assert len(seen) == 4
+        assert row.oracle == max(seen, key=lambda one: one[0])[1]
+
+
+class TestGain:
+    def _rows(self, paid, outside):
+        lines = [TestTables()._line(name, 0.6, value) for name, value in outside.items()]
+        return {row.method: row for row in summarise(lines, paid)}
+
+    def test_points_per_thousand_paid_images_over_text_only(self):
+        bill = {"text-only": Bill(0, 2, 20), "adip": Bill(500, 2, 70), "erm": Bill()}
+        rows = self._rows(
+            {name: Spending(paid, Bill()) for name, paid in bill.items()},
+            {"text-only": 0.5, "adip": 0.53, "erm": 0.9},
+        )
+        # Three points for 500 images are six for a thousand.
+        assert rows["adip"].points_per_1000 == pytest.approx(6.0)
+        assert rows["text-only"].points_per_1000 is None
+        assert rows["erm"].points_per_1000 is None
+
+    def test_without_text_only_the_best_trained_row_without_paid_images_is_the_base(self):
+        bill = {"zero-shot": Bill(), "erm": Bill(), "adip": Bill(1000, 2, 70)}
+        rows = self._rows(
+            {name: Spending(paid, Bill()) for name, paid in bill.items()},
+            {"zero-shot": 0.9, "erm": 0.4, "adip": 0.45},
+        )
+        assert rows["adip"].points_per_1000 == pytest.approx(5.0)
 
 
 class TestTables:
@@ -176,3 +318,8 @@ class TestTables:
         line = self._line("erm", 0.6, 0.5, target="=cmd()")
         write_tables(summarise([line], {"erm": Spending(Bill(), Bill())}), [line], tmp_path)
         assert "'=cmd()" in (tmp_path / "runs.csv").read_text()
+
+    def test_a_negative_number_is_no_formula(self, tmp_path):
+        line = self._line("erm", 0.6, -0.5)
+        write_tables(summarise([line], {"erm": Spending(Bill(), Bill())}), [line], tmp_path)
+        assert ",-0.5," in (tmp_path / "runs.csv").read_text()
