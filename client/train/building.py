@@ -10,6 +10,7 @@ from torch import Tensor
 from client.train.config import TrainConfig
 from client.train.errors import TrainingError
 from client.train.fold import Fold
+from client.train.li_tasks import LI_BUILDERS
 from client.train.losses import teacher_logits
 from client.train.methods import find_method
 from client.train.tasks import AlignmentTask, ClassificationTask, Task
@@ -51,6 +52,12 @@ class Materials:
         teacher = require_teacher(self.config, self.teacher)
         return torch.from_numpy(teacher.read_images(self.fold, self.fold.training))
 
+    @cached_property
+    def captions(self) -> Tensor:
+        """float32[n, d] unit: the vectors of the training pictures' captions."""
+        teacher = require_teacher(self.config, self.teacher)
+        return torch.from_numpy(teacher.read_captions(self.fold))
+
     @property
     def class_count(self) -> int:
         """k"""
@@ -87,6 +94,7 @@ BUILDERS: Mapping[str, Builder] = {
     "kd": _build_kd,
     "text-only": _build_text_only,
     "adip": _build_adip,
+    **LI_BUILDERS,
 }
 
 

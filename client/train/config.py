@@ -54,6 +54,22 @@ class TrainConfig:
     """Decides the split alone, so that one purchase serves every trial."""
     trial_seed: int = 0
     """Decides sampling, augmentation and initial weights."""
+    li_temperature: float = 0.07
+    """τ of the li methods: of L_cls, L_im-cst and L_vlprox."""
+    li_neighbours: int = 256
+    """k of L_vlprox: the teacher's nearest class texts that it is compared on."""
+    li_filter: bool = True
+    """Whether L_vlprox leaves out pictures that the teacher gets wrong."""
+    caption_temperature: float = 1.0
+    """Divides the cosines of L_cap; published without."""
+    captions: str = ""
+    """JSON lines of picture path and caption, for li-cap."""
+    descriptions: str = ""
+    """JSON file of class → sentence that replaces the class prompts; empty: the vendor's prompts."""
+    class_split: int | None = None
+    """Number of the split whose unseen classes stay out of training; None: every class trains."""
+    class_shots: int = 0
+    """Labelled pictures of each unseen class that are added after all."""
 
     def __post_init__(self) -> None:
         find_method(self.method)
@@ -70,6 +86,10 @@ class TrainConfig:
                 (self.views < 1, "--views must be at least 1"),
                 (not 0 <= self.averaging < 1, "--averaging must lie in [0, 1)"),
                 (not 0 < self.holdout < 1, "--holdout must lie between 0 and 1"),
+                (not self.li_temperature > 0, "--li-temperature must be positive"),
+                (self.li_neighbours < 1, "--li-neighbours must be at least 1"),
+                (not self.caption_temperature > 0, "--caption-temperature must be positive"),
+                (self.class_shots < 0, "--class-shots cannot be negative"),
             )
             if wrong
         ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from client.cache.store import EmbeddingStore
+from client.data.descriptions import load_captions, load_descriptions
 from client.data.folders import scan_folders
 from client.data.manifest import Manifest
 from client.data.splits import Split, split_pictures
@@ -40,7 +41,12 @@ class Experiment:
         """The teacher's bought vectors, for a method that reads some. Raises ModelNotCached."""
         if not config.model or not find_method(config.method).reads_texts:
             return None
-        return Teacher.open(self.store, config.model)
+        return Teacher.open(
+            self.store,
+            config.model,
+            load_descriptions(Path(config.descriptions)) if config.descriptions else None,
+            load_captions(Path(config.captions)) if config.captions else None,
+        )
 
     def require_vectors(self, config: TrainConfig, folds: Sequence[Fold]) -> None:
         """Read all that the method will read on the folds, so that nothing is missing midway.
@@ -52,6 +58,8 @@ class Experiment:
             return
         for fold in folds:
             teacher.read_texts(fold)
+            if method.reads_captions:
+                teacher.read_captions(fold)
             if method.reads_images:
                 teacher.read_images(fold, fold.training)
             elif not method.trains:

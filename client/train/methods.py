@@ -31,6 +31,8 @@ class Method:
     """One Linear, or Linear-GELU-Linear (gelu), or SimKD's projector without its last ReLU (mlp)."""
     white_box: bool = False
     """Whether it needs the teacher's own weights (the student is a copy of its image tower)."""
+    reads_captions: bool = False
+    """Whether it reads the teacher's vectors of the training pictures' captions."""
 
 
 METHODS = {
@@ -41,6 +43,19 @@ METHODS = {
         Method("text-only", False, True, True, "align and distil towards the class texts alone"),
         Method("kd", True, True, True, "labels and the teacher's softened answers"),
         Method("adip", True, True, True, "align, distil, predict: image and text vectors"),
+        Method("li-naive", False, True, True, "labels over class texts (Li 2023, L_cls)", "fresh"),
+        Method("li-mse", True, True, True, "li-naive and the distance to image vectors", "fresh"),
+        Method("li-cst", True, True, True, "li-mse and contrast of image vectors", "fresh"),
+        Method("li", True, True, True, "li-cst and the teacher's nearest class texts", "fresh"),
+        Method(
+            "li-cap",
+            True,
+            True,
+            True,
+            "li and captions of the pictures",
+            "fresh",
+            reads_captions=True,
+        ),
     )
 }
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from client.train.align import align_head
 from client.train.answers import Answers, save_answers
 from client.train.building import build_task, require_teacher
-from client.train.checkpoint import restore_state, save_state, save_student
+from client.train.checkpoint import restore_state, restore_student, save_state, save_student
 from client.train.config import TrainConfig
 from client.train.errors import Interrupted
 from client.train.evaluate import evaluate_fold, measure, score_pictures
@@ -51,6 +52,8 @@ class Job:
     """Hears (stage, steps done, steps in all)."""
     stop: Callable[[], bool] = field(default=lambda: False)
     """Asked between steps; True saves the state and ends with Interrupted."""
+    start: Path | None = None
+    """A finished student to go on from, head and all, instead of fresh weights and Align."""
 
 
 def run_training(job: Job, *, resume: bool = True) -> dict[str, Any]:
@@ -82,6 +85,8 @@ def _train(job: Job, task: Task) -> tuple[Answers, dict[str, Any]]:
     began = time.monotonic()
     spec = StudentSpec(config.student, config.image_size, task.head_width)
     student, origin = build_student(spec, weights=config.weights, seed=config.trial_seed)
+    if job.start is not None:
+        restore_student(job.start, student)
     state, header = _open_state(job, task, start_state(student, task, config))
     spent = float(header["seconds"])
 
@@ -118,6 +123,9 @@ def _open_state(job: Job, task: Task, state: TrainState) -> tuple[TrainState, di
         header = restore_state(folder.checkpoint, state)
         folder.cut_log(state.step)
         return state, header
+    if job.start is not None or find_method(job.config.method).start == "fresh":
+        folder.cut_log(-1)
+        return state, {"seconds": 0.0, "penalty": None}
     began = time.monotonic()
     fit = align_head(
         state.student,
@@ -188,7 +196,18 @@ def _describe_run(job: Job) -> dict[str, Any]:
         "domains": list(manifest.domains),
         "pictures": len(manifest.pictures),
         "revision": job.teacher.document.revision if job.teacher else None,
+        **_describe_words(job),
     }
+
+
+def _describe_words(job: Job) -> dict[str, Any]:
+    """What the files of descriptions and captions said; nothing without such files."""
+    found: dict[str, Any] = {}
+    if job.teacher and job.teacher.descriptions:
+        found["class_texts"] = job.teacher.descriptions.texts(job.fold.manifest.classes)
+    if job.teacher and job.teacher.captions:
+        found["captions_digest"] = job.teacher.captions.digest
+    return found
 
 
 def _since(began: float) -> float:

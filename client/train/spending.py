@@ -10,7 +10,7 @@ from client.cache.store import EmbeddingStore
 from client.cache.tables import journal, journal_item
 from client.train.fold import Fold, Rows
 from client.train.methods import Method
-from client.train.teacher import Teacher, class_prompts
+from client.train.teacher import Teacher
 from shared.digests import digest_text
 from shared.wire import Modality
 
@@ -61,7 +61,7 @@ def count_spending(method: Method, folds: Sequence[Fold], teacher: Teacher | Non
     """
     if teacher is None or not (method.reads_images or method.reads_texts):
         return Spending(Bill(), Bill())
-    prompts = class_prompts(folds[0].manifest, teacher.document)
+    prompts = teacher.prompts(folds[0].manifest)
     text_digests = {digest_text(text) for texts in prompts.values() for text in texts}
     texts = _bill(teacher, "text", text_digests)
     if not method.trains:
@@ -69,6 +69,9 @@ def count_spending(method: Method, folds: Sequence[Fold], teacher: Teacher | Non
         return Spending(Bill(), texts + _bill(teacher, "image", asked))
     if not method.reads_images:
         return Spending(texts, Bill())
+    if method.reads_captions:
+        text_digests.update(digest for fold in folds for digest in teacher.list_captions(fold))
+        texts = _bill(teacher, "text", text_digests)
     learned = _digests(folds, lambda fold: fold.training)
     return Spending(texts + _bill(teacher, "image", learned), Bill())
 

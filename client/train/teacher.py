@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from client.cache.store import EmbeddingStore, Purpose
+from client.data.descriptions import Captions, Descriptions
 from client.data.manifest import Manifest
 from client.data.prompts import build_prompts, load_synonyms
-from client.train.errors import MissingVectors
+from client.train.errors import MissingVectors, TrainingError
 from client.train.fold import Fold, Rows
 from shared.codecs import Vector
 from shared.digests import digest_text
@@ -34,21 +35,38 @@ class Teacher:
 
     store: EmbeddingStore
     document: ModelDocument
+    descriptions: Descriptions | None = None
+    """Replace the vendor's prompts with one described text a class."""
+    captions: Captions | None = None
 
     @classmethod
-    def open(cls, store: EmbeddingStore, model: str) -> "Teacher":
+    def open(
+        cls,
+        store: EmbeddingStore,
+        model: str,
+        descriptions: Descriptions | None = None,
+        captions: Captions | None = None,
+    ) -> "Teacher":
         """The teacher as it was last bought from. Raises ModelNotCached."""
-        return cls(store, store.model(model))
+        return cls(store, store.model(model), descriptions, captions)
+
+    def prompts(self, manifest: Manifest) -> dict[str, tuple[str, ...]]:
+        """Class → the texts whose mean stands for it. Raises DataError for an undescribed class."""
+        if self.descriptions is None:
+            return class_prompts(manifest, self.document)
+        texts = self.descriptions.texts(manifest.classes)
+        return {name: (text,) for name, text in texts.items()}
 
     def read_texts(self, fold: Fold) -> Vector:
         """float32[k, d] unit: each class's mean of unit prompt vectors, made unit again.
 
         Raises MissingVectors.
         """
-        prompts = class_prompts(fold.manifest, self.document)
+        prompts = self.prompts(fold.manifest)
         digests = {text: digest_text(text) for texts in prompts.values() for text in texts}
         found = self.store.get_many(self.document.revision, "text", sorted(set(digests.values())))
-        self._require("class texts", sorted(set(digests.values())), found, fold)
+        more = f"--descriptions {self.descriptions.file}" if self.descriptions else ""
+        self._require("class texts", sorted(set(digests.values())), found, fold, more=more)
         return np.stack(
             [
                 _unit(np.mean([_unit(found[digests[text]]) for text in texts], axis=0))
@@ -68,6 +86,29 @@ class Teacher:
         self._require("images", sorted(set(digests)), found, fold, purpose)
         return np.stack([_unit(found[digest]) for digest in digests])
 
+    def list_captions(self, fold: Fold) -> list[bytes]:
+        """The digest of each training picture's caption.
+
+        Raises DataError for a picture without one, TrainingError without captions.
+        """
+        if self.captions is None:
+            raise TrainingError(
+                "there are no captions of the training pictures: give --captions FILE"
+            )
+        pictures = [fold.manifest.pictures[int(row)] for row in fold.training]
+        return [digest_text(text) for text in self.captions.texts(pictures)]
+
+    def read_captions(self, fold: Fold) -> Vector:
+        """float32[n, d] unit: the vectors of the training pictures' captions.
+
+        Raises MissingVectors, DataError, TrainingError.
+        """
+        digests = self.list_captions(fold)
+        found = self.store.get_many(self.document.revision, "text", sorted(set(digests)))
+        more = f"--captions {self.captions.file}" if self.captions else ""
+        self._require("captions", sorted(set(digests)), found, fold, more=more)
+        return np.stack([_unit(found[digest]) for digest in digests])
+
     def _require(
         self,
         what: str,
@@ -75,6 +116,7 @@ class Teacher:
         found: Mapping[bytes, Vector],
         fold: Fold,
         purpose: Purpose = "training",
+        more: str = "",
     ) -> None:
         missing = len(wanted) - len(found)
         if not missing:
@@ -85,17 +127,21 @@ class Teacher:
         raise MissingVectors(
             f"{missing} of the {len(wanted)} {what} needed for {purpose} are not in the cache; "
             f"at today's price they cost {cost}. Buy them with: "
-            f"{fetch_command(fold.manifest.root, self.document.id, fold.targets, purpose)}"
+            f"{fetch_command(fold.manifest.root, self.document.id, fold.targets, purpose, more)}"
         )
 
 
-def fetch_command(root: Path, model: str, targets: Sequence[str], purpose: Purpose) -> str:
-    """What to type to buy a fold's vectors."""
+def fetch_command(
+    root: Path, model: str, targets: Sequence[str], purpose: Purpose, more: str = ""
+) -> str:
+    """What to type to buy a fold's vectors; `more` is further options."""
     parts = ["vl2v fetch", str(root), "--model", model]
     for target in targets:
         parts += ["--target", target]
     if purpose == "evaluation":
         parts += ["--purpose evaluation"]
+    if more:
+        parts += [more]
     return " ".join([*parts, "--budget USD"])
 
 

@@ -1,0 +1,116 @@
+"""Words beside the class name: a sentence a class, a caption a picture, each from a file of the user's."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from client.data.manifest import DataError, Picture
+
+DESCRIPTIONS_FILE = "descriptions.json"
+"""In the data folder; taken where a command reads descriptions and none are named."""
+CAPTIONS_FILE = "captions.jsonl"
+
+__all__ = [
+    "CAPTIONS_FILE",
+    "DESCRIPTIONS_FILE",
+    "Captions",
+    "Descriptions",
+    "load_captions",
+    "load_descriptions",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptions:
+    """Class → one sentence on what it looks like (Li et al. 2023, language enrichment)."""
+
+    file: Path
+    sentences: Mapping[str, str]
+
+    def texts(self, classes: Iterable[str]) -> dict[str, str]:
+        """Class → "a photo of {label} . {sentence}", as published: no article, a spaced full stop.
+
+        An empty sentence leaves "a photo of {label}", the published text without enrichment; `_`
+        in a name reads as a space. Raises DataError for a class that the file does not describe.
+        """
+        names = list(classes)
+        missing = [name for name in names if name not in self.sentences]
+        if missing:
+            raise DataError(
+                f"{self.file} describes no {', '.join(missing)}: add a line like "
+                f'"{missing[0]}": "four legs, a long tail"'
+            )
+        return {name: _describe(name, self.sentences[name]) for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class Captions:
+    """Picture path → its caption."""
+
+    file: Path
+    by_path: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that change with any caption."""
+        lines = json.dumps(sorted(self.by_path.items()), ensure_ascii=False)
+        return hashlib.sha256(lines.encode()).hexdigest()[:16]
+
+    def texts(self, pictures: Iterable[Picture]) -> list[str]:
+        """One caption a picture, in their order. Raises DataError when some have none."""
+        wanted = list(pictures)
+        missing = [picture.path for picture in wanted if picture.path not in self.by_path]
+        if missing:
+            raise DataError(
+                f"{self.file} has no caption for {len(missing)} of {len(wanted)} pictures: add a line "
+                f'like {{"path": "{missing[0]}", "caption": "what it shows"}}'
+            )
+        return [self.by_path[picture.path] for picture in wanted]
+
+
+def load_descriptions(file: Path) -> Descriptions:
+    """A JSON object of class → sentence. Raises DataError when it is none."""
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} is no JSON file of descriptions ({error}): correct it") from error
+    if not isinstance(document, dict) or not all(isinstance(s, str) for s in document.values()):
+        raise DataError(
+            f'{file} is not an object like {{"dog": "four legs, a long tail"}}: correct it'
+        )
+    return Descriptions(file, {name: sentence.strip() for name, sentence in document.items()})
+
+
+def load_captions(file: Path) -> Captions:
+    """JSON lines, each a `path` below the data folder and its `caption`. Raises DataError."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} is no file of captions ({error}): correct it") from error
+    found = {}
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            path, caption = _parse(file, number, line)
+            found[path] = caption
+    return Captions(file, found)
+
+
+def _describe(name: str, sentence: str) -> str:
+    label = f"a photo of {name.replace('_', ' ')}"
+    return f"{label} . {sentence}" if sentence else label
+
+
+def _parse(file: Path, number: int, line: str) -> tuple[str, str]:
+    try:
+        row = json.loads(line)
+        path, caption = row["path"], row["caption"]
+    except (ValueError, TypeError, KeyError):
+        path = caption = None
+    if not isinstance(path, str) or not isinstance(caption, str) or not caption.strip():
+        raise DataError(
+            f'{file}, line {number} is not an object like {{"path": "photo/dog/1.png", '
+            '"caption": "a dog on a sofa"}: correct the line'
+        )
+    return path, caption.strip()
