@@ -20,6 +20,7 @@ COMMANDS = (
     "export",
     "report",
     "bench",
+    "unseen",
     "demo",
     "doctor",
 )

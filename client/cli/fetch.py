@@ -38,6 +38,15 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
         list[str] | None,
         typer.Option(help="A prompt with {} for the class; default: what the vendor recommends."),
     ] = None,
+    descriptions: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON of class → sentence, its texts too; default DATA/descriptions.json."
+        ),
+    ] = None,
+    captions: Annotated[
+        Path | None, typer.Option(help="JSON lines of path and caption, the captions too.")
+    ] = None,
     split_seed: Annotated[int, typer.Option(help="Which pictures train and which validate.")] = 0,
     run: Annotated[
         str | None, typer.Option(help="Name of the budget; default from DATA and the model.")
@@ -68,6 +77,8 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
         split_seed=split_seed,
         run=run,
         dry_run=dry_run,
+        descriptions=descriptions,
+        captions=captions,
     )
     with _interruptible() as stop:
         carry_out(order, stop, as_json=as_json)

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,10 @@ from client.cache import EmbeddingStore, Purpose
 from client.cli.quoting import describe_quote, describe_receipt, show_quote, show_receipt
 from client.cli.screen import errors, print_json
 from client.data import Manifest, build_prompts, load_synonyms, scan_folders, split_pictures
+from client.data.descriptions import list_texts
 from client.errors import UsageError
 from client.settings import ClientSettings
+from shared.digests import digest_text
 from shared.money import parse_usd, show_usd
 from shared.wire import ModelDocument
 
@@ -62,6 +64,8 @@ class FetchOrder:
     split_seed: int
     run: str | None
     dry_run: bool
+    descriptions: Path | None = None
+    captions: Path | None = None
 
 
 def carry_out(order: FetchOrder, stop: threading.Event, *, as_json: bool) -> None:
@@ -201,6 +205,10 @@ def _choose(
     prompts = build_prompts(manifest.classes, templates=templates, synonyms=synonyms)
     split = split_pictures(manifest, seed=order.split_seed)
     wants = choose_wants(manifest, split, prompts, purpose=order.purpose, targets=order.targets)
+    if order.purpose == "training":
+        more = list_texts(manifest, wants.images, order.descriptions, order.captions)
+        texts = {**wants.texts, **{digest_text(text): text for text in more}}
+        wants = replace(wants, texts=texts)
     everything = {picture.digest: manifest.file(picture) for picture in manifest.pictures}
     return wants, Sources(everything, wants.texts)
 

@@ -61,6 +61,12 @@ def train(  # noqa: PLR0913  (one parameter an option)
         bool, typer.Option("--update-batchnorm", help="Let BatchNorm statistics move.")
     ] = False,
     holdout: Annotated[float, typer.Option(help="Validation share.")] = DEFAULTS.holdout,
+    descriptions: options.Descriptions = None,
+    captions: options.Captions = None,
+    li_temperature: options.LiTemperature = DEFAULTS.li_temperature,
+    li_neighbours: options.LiNeighbours = DEFAULTS.li_neighbours,
+    li_filter: options.LiFilter = DEFAULTS.li_filter,
+    caption_temperature: options.CaptionTemperature = DEFAULTS.caption_temperature,
     split_seed: options.SplitSeed = DEFAULTS.split_seed,
     trial_seed: options.TrialSeed = DEFAULTS.trial_seed,
     choice: Annotated[
@@ -98,6 +104,12 @@ def train(  # noqa: PLR0913  (one parameter an option)
         "holdout": holdout,
         "split_seed": split_seed,
         "trial_seed": trial_seed,
+        "descriptions": str(descriptions or ""),
+        "captions": str(captions or ""),
+        "li_temperature": li_temperature,
+        "li_neighbours": li_neighbours,
+        "li_filter": li_filter,
+        "caption_temperature": caption_temperature,
     }
     lines = _train_all(data, out, method, shared, choice, test_envs or [], cache, resume=resume)
     for line in lines:

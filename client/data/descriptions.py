@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from client.data.manifest import DataError, Picture
+from client.data.manifest import DataError, Manifest, Picture
 
 DESCRIPTIONS_FILE = "descriptions.json"
 """In the data folder; taken where a command reads descriptions and none are named."""
@@ -17,6 +17,7 @@ __all__ = [
     "DESCRIPTIONS_FILE",
     "Captions",
     "Descriptions",
+    "list_texts",
     "load_captions",
     "load_descriptions",
 ]
@@ -95,6 +96,26 @@ def load_captions(file: Path) -> Captions:
             path, caption = _parse(file, number, line)
             found[path] = caption
     return Captions(file, found)
+
+
+def list_texts(
+    manifest: Manifest,
+    images: Collection[bytes],
+    descriptions: Path | None,
+    captions: Path | None,
+) -> list[str]:
+    """What training on pictures with these digests asks about beside the class prompts.
+
+    Described class texts, of DATA/descriptions.json when no file is named and that one is there; and
+    the pictures' captions, of a named file alone. Raises DataError.
+    """
+    usual = manifest.root / DESCRIPTIONS_FILE
+    file = descriptions or (usual if usual.is_file() else None)
+    texts = list(load_descriptions(file).texts(manifest.classes).values()) if file else []
+    if captions:
+        wanted = [picture for picture in manifest.pictures if picture.digest in images]
+        texts += load_captions(captions).texts(wanted)
+    return texts
 
 
 def _describe(name: str, sentence: str) -> str:
