@@ -1,11 +1,14 @@
 """Class descriptions and captions, read from files."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from client import demo
 from client.data.descriptions import load_captions, load_descriptions
 from client.data.manifest import DataError, Picture
+from shared.icons import load_plan
 
 
 @pytest.fixture
@@ -64,3 +67,11 @@ class TestCaptions:
     def test_the_digest_changes_with_any_caption(self, write):
         one, other = (f'{{"path": "a", "caption": "{word}"}}' for word in "bc")
         assert load_captions(write(one)).digest != load_captions(write(other)).digest
+
+
+def test_the_demo_describes_each_of_its_classes_within_the_teachers_context():
+    classes = load_plan().classes
+    found = load_descriptions(Path(demo.__file__).parent / "descriptions.json")
+    assert found.sentences.keys() == set(classes)
+    # Twelve tokens, two of them marks; no word in these texts is rarer than two tokens.
+    assert all(len(text.split()) <= 9 for text in found.texts(classes).values())
