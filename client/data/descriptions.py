@@ -10,11 +10,13 @@ from client.data.manifest import DataError, Manifest, Picture
 
 DESCRIPTIONS_FILE = "descriptions.json"
 """In the data folder; taken where a command reads descriptions and none are named."""
-CAPTIONS_FILE = "captions.jsonl"
+TEMPLATE = "a photo of {label} . {sentence}"
+"""As published: no article, a spaced full stop. A teacher whose captions never held a full stop needs
+another one."""
 
 __all__ = [
-    "CAPTIONS_FILE",
     "DESCRIPTIONS_FILE",
+    "TEMPLATE",
     "Captions",
     "Descriptions",
     "list_texts",
@@ -29,12 +31,13 @@ class Descriptions:
 
     file: Path
     sentences: Mapping[str, str]
+    template: str = TEMPLATE
 
     def texts(self, classes: Iterable[str]) -> dict[str, str]:
-        """Class → "a photo of {label} . {sentence}", as published: no article, a spaced full stop.
+        """Class → the template with its name and sentence; `_` in a name reads as a space.
 
-        An empty sentence leaves "a photo of {label}", the published text without enrichment; `_`
-        in a name reads as a space. Raises DataError for a class that the file does not describe.
+        An empty sentence leaves what comes before `{label}` and the label: the published text without
+        enrichment is "a photo of {label}". Raises DataError for a class that is not described.
         """
         names = list(classes)
         missing = [name for name in names if name not in self.sentences]
@@ -43,7 +46,15 @@ class Descriptions:
                 f"{self.file} describes no {', '.join(missing)}: add a line like "
                 f'"{missing[0]}": "four legs, a long tail"'
             )
-        return {name: _describe(name, self.sentences[name]) for name in names}
+        return {name: self._describe(name, self.sentences[name]) for name in names}
+
+    def _describe(self, name: str, sentence: str) -> str:
+        label = name.replace("_", " ")
+        if not sentence:
+            return self.template.partition("{label}")[0] + label
+        # A name may itself hold braces, so this is no str.format.
+        before, _, after = self.template.partition("{label}")
+        return before + label + after.replace("{sentence}", sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +83,10 @@ class Captions:
 
 
 def load_descriptions(file: Path) -> Descriptions:
-    """A JSON object of class → sentence. Raises DataError when it is none."""
+    """A JSON object of class → sentence; under the empty name perhaps another template.
+
+    Raises DataError when it is none, or the template lacks `{label}` and then `{sentence}`.
+    """
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -81,7 +95,11 @@ def load_descriptions(file: Path) -> Descriptions:
         raise DataError(
             f'{file} is not an object like {{"dog": "four legs, a long tail"}}: correct it'
         )
-    return Descriptions(file, {name: sentence.strip() for name, sentence in document.items()})
+    template = document.pop("", TEMPLATE)
+    if "{sentence}" not in template.partition("{label}")[2]:
+        raise DataError(f"{file}: the template {template!r} is not like {TEMPLATE!r}: correct it")
+    sentences = {name: sentence.strip() for name, sentence in document.items()}
+    return Descriptions(file, sentences, template)
 
 
 def load_captions(file: Path) -> Captions:
@@ -116,11 +134,6 @@ def list_texts(
         wanted = [picture for picture in manifest.pictures if picture.digest in images]
         texts += load_captions(captions).texts(wanted)
     return texts
-
-
-def _describe(name: str, sentence: str) -> str:
-    label = f"a photo of {name.replace('_', ' ')}"
-    return f"{label} . {sentence}" if sentence else label
 
 
 def _parse(file: Path, number: int, line: str) -> tuple[str, str]:

@@ -29,6 +29,18 @@ class TestDescriptions:
             "cat": "a photo of cat",
         }
 
+    def test_the_empty_name_holds_another_template(self, write):
+        words = '{"": "an icon of a {label} {sentence}", "cat": "pet", "dog{sentence}": "tail"}'
+        assert load_descriptions(write(words)).texts(["cat", "dog{sentence}"]) == {
+            "cat": "an icon of a cat pet",
+            "dog{sentence}": "an icon of a dog{sentence} tail",
+        }
+
+    @pytest.mark.parametrize("template", ["a {label}", "{sentence} {label}", "", "an icon"])
+    def test_a_template_without_its_places_is_refused(self, write, template):
+        with pytest.raises(DataError, match="the template"):
+            load_descriptions(write(json.dumps({"": template, "cat": "pet"})))
+
     def test_an_undescribed_class_is_named(self, write):
         found = load_descriptions(write('{"cat": "whiskers"}'))
         with pytest.raises(DataError, match=r'describes no cow, dog: add a line like "cow"'):
