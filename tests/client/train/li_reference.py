@@ -10,18 +10,18 @@ Floats = np.ndarray
 
 
 def normalise(rows: Floats) -> Floats:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
 def pull_back(outputs: Floats, slope: Floats) -> Floats:
     """The slope with respect to S of a function whose slope with respect to S/|S| is given."""
     unit, length = normalise(outputs), np.linalg.norm(outputs, axis=1, keepdims=True)
-    return (slope - unit * (unit * slope).sum(axis=1, keepdims=True)) / length
+    return np.asarray((slope - unit * (unit * slope).sum(axis=1, keepdims=True)) / length)
 
 
 def softmax(scores: Floats) -> Floats:
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def label(outputs: Floats, texts: Floats, labels: Floats, tau: float) -> tuple[float, Floats]:

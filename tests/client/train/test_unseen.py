@@ -107,6 +107,7 @@ class TestWhatTrainingReads:
         fold = make_class_fold(classes.manifest, classes.split, 1)
         task = build_task(UNSEEN_CONFIG, fold.training, classes.teacher(UNSEEN_CONFIG))
         texts = classes.teacher(UNSEEN_CONFIG).read_texts(fold.whole)
+        assert task.classes is not None
         assert np.array_equal(task.classes.numpy(), texts[fold.columns(fold.classes.seen)])
 
     def test_missing_vectors_stop_it_before_the_first_training(self, classes, tmp_path, store):
