@@ -14,7 +14,7 @@ from client.train.building import build_task
 from client.train.errors import Interrupted, MissingVectors, TrainingError, UnknownName
 from client.train.evaluate import measure
 from client.train.li_comparison import compare_methods, tabulate_differences
-from client.train.li_evaluation import load_unseen
+from client.train.li_evaluation import UnseenAnswers, describe_answers, load_unseen
 from client.train.li_folds import make_class_fold
 from client.train.li_study import run_unseen
 from client.train.li_tables import (
@@ -137,6 +137,13 @@ class TestRuns:
         assert line["ood_class_acc"] == measure(among, labels).per_class
         assert line["ood_all_class_acc"] == measure(answers.scores.argmax(axis=1), labels).per_class
         assert line["ood_pictures"] == 2 * 4 * 9
+
+    def test_a_seen_label_competes_only_among_all_labels(self, classes):
+        fold = make_class_fold(classes.manifest, classes.split, 0)
+        scores = np.eye(len(CLASSES), dtype=np.float32)[fold.labels(fold.tested)]
+        scores[:, fold.columns(fold.classes.seen)] = 2
+        line = describe_answers(fold, UnseenAnswers(fold.tested, scores))
+        assert (line["ood_class_acc"], line["ood_all_class_acc"]) == (1, 0)
 
     def test_the_teachers_own_answers_stand_beside(self, classes, tmp_path):
         lines = run_unseen(classes, replace(ONE, shots=(0,)), tmp_path)
