@@ -44,8 +44,10 @@ class Experiment:
         return Teacher.open(
             self.store,
             config.model,
-            load_descriptions(Path(config.descriptions)) if config.descriptions else None,
-            load_captions(Path(config.captions)) if config.captions else None,
+            descriptions=(
+                load_descriptions(Path(config.descriptions)) if config.descriptions else None
+            ),
+            captions=load_captions(Path(config.captions)) if config.captions else None,
         )
 
     def require_vectors(self, config: TrainConfig, folds: Sequence[Fold]) -> None:

@@ -61,7 +61,7 @@ def count_spending(method: Method, folds: Sequence[Fold], teacher: Teacher | Non
     """
     if teacher is None or not (method.reads_images or method.reads_texts):
         return Spending(Bill(), Bill())
-    prompts = teacher.prompts(folds[0].manifest)
+    prompts = teacher.class_prompts(folds[0])
     text_digests = {digest_text(text) for texts in prompts.values() for text in texts}
     texts = _bill(teacher, "text", text_digests)
     if not method.trains:

@@ -44,17 +44,18 @@ class Teacher:
         cls,
         store: EmbeddingStore,
         model: str,
+        *,
         descriptions: Descriptions | None = None,
         captions: Captions | None = None,
     ) -> "Teacher":
         """The teacher as it was last bought from. Raises ModelNotCached."""
-        return cls(store, store.model(model), descriptions, captions)
+        return cls(store, store.model(model), descriptions=descriptions, captions=captions)
 
-    def prompts(self, manifest: Manifest) -> dict[str, tuple[str, ...]]:
+    def class_prompts(self, fold: Fold) -> dict[str, tuple[str, ...]]:
         """Class → the texts whose mean stands for it. Raises DataError for an undescribed class."""
         if self.descriptions is None:
-            return class_prompts(manifest, self.document)
-        texts = self.descriptions.texts(manifest.classes)
+            return class_prompts(fold.manifest, self.document)
+        texts = self.descriptions.texts(fold.manifest.classes)
         return {name: (text,) for name, text in texts.items()}
 
     def read_texts(self, fold: Fold) -> Vector:
@@ -62,7 +63,7 @@ class Teacher:
 
         Raises MissingVectors.
         """
-        prompts = self.prompts(fold.manifest)
+        prompts = self.class_prompts(fold)
         digests = {text: digest_text(text) for texts in prompts.values() for text in texts}
         found = self.store.get_many(self.document.revision, "text", sorted(set(digests.values())))
         more = f"--descriptions {self.descriptions.file}" if self.descriptions else ""
