@@ -24,6 +24,7 @@ COMMANDS = (
     "tune",
     "diagnose",
     "data",
+    "unseen",
     "demo",
     "doctor",
 )

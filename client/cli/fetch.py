@@ -46,6 +46,15 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
             "for each domain but the targets."
         ),
     ] = "vendor",
+    descriptions: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON of class → sentence, its texts too; default DATA/descriptions.json."
+        ),
+    ] = None,
+    captions: Annotated[
+        Path | None, typer.Option(help="JSON lines of path and caption, the captions too.")
+    ] = None,
     split_seed: Annotated[int, typer.Option(help="Which pictures train and which validate.")] = 0,
     shots: Annotated[
         int | None,
@@ -120,6 +129,8 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
             student=student,
             image_size=image_size,
         ),
+        descriptions=descriptions,
+        captions=captions,
     )
     with _interruptible() as stop:
         carry_out(order, stop, as_json=as_json)

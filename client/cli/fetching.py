@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,11 @@ from client.cli.narrowing import Narrowing
 from client.cli.quoting import describe_quote, describe_receipt, show_quote, show_receipt
 from client.cli.screen import errors, print_json
 from client.data import Manifest, PromptStyle, make_prompts, scan_folders, split_pictures
+from client.data.descriptions import list_texts
 from client.data.views import name_views
 from client.errors import UsageError
 from client.settings import ClientSettings
+from shared.digests import digest_text
 from shared.money import parse_usd, show_usd
 from shared.wire import ModelDocument
 
@@ -67,6 +69,8 @@ class FetchOrder:
     run: str | None
     dry_run: bool
     narrowing: Narrowing
+    descriptions: Path | None = None
+    captions: Path | None = None
 
 
 def carry_out(order: FetchOrder, stop: threading.Event, *, as_json: bool) -> None:
@@ -215,6 +219,10 @@ def _choose(
         narrow=order.narrowing.picker(manifest, order.targets),
         views=name_views(order.narrowing.views) or (FILE_VIEW,),
     )
+    if order.purpose == "training":
+        more = list_texts(manifest, wants.images, order.descriptions, order.captions)
+        texts = {**wants.texts, **{digest_text(text): text for text in more}}
+        wants = replace(wants, texts=texts)
     everything = {picture.digest: manifest.file(picture) for picture in manifest.pictures}
     return wants, Sources(everything, wants.texts, document.preprocessing.image_size)
 

@@ -92,6 +92,26 @@ Resume = Annotated[
     bool, typer.Option("--resume/--no-resume", help="Go on from where the run folder stands.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON lines.")]
+Descriptions = Annotated[
+    Path | None, typer.Option(help="JSON file of class → sentence that goes into its text.")
+]
+Captions = Annotated[
+    Path | None, typer.Option(help="JSON lines of picture path and caption, for li-cap.")
+]
+LiTemperature = Annotated[float, typer.Option(help="Divides the cosines of the li losses.")]
+LiNeighbours = Annotated[
+    int, typer.Option(help="Of li: the teacher's nearest class texts to be compared on.")
+]
+LiFilter = Annotated[
+    bool,
+    typer.Option(
+        "--li-filter/--no-li-filter",
+        help="Of li: follow the teacher's nearest texts only where it is right.",
+    ),
+]
+CaptionTemperature = Annotated[
+    float, typer.Option(help="Divides the cosines of li-cap's captions.")
+]
 
 # How a run is made: recipe, averaging, machine.
 Recipe = Annotated[
@@ -146,7 +166,10 @@ __all__ = [
     "Batch",
     "BoughtViews",
     "Cache",
+    "CaptionTemperature",
+    "Captions",
     "Data",
+    "Descriptions",
     "Device",
     "Evaluations",
     "FreshViews",
@@ -154,6 +177,9 @@ __all__ = [
     "Json",
     "KdWeight",
     "Lambda",
+    "LiFilter",
+    "LiNeighbours",
+    "LiTemperature",
     "Lr",
     "Methods",
     "Model",

@@ -72,6 +72,12 @@ def train(  # noqa: PLR0913  (one parameter an option)
         bool, typer.Option("--update-batchnorm", help="Let BatchNorm statistics move.")
     ] = False,
     holdout: Annotated[float, typer.Option(help="Validation share.")] = DEFAULTS.holdout,
+    descriptions: options.Descriptions = None,
+    captions: options.Captions = None,
+    li_temperature: options.LiTemperature = DEFAULTS.li_temperature,
+    li_neighbours: options.LiNeighbours = DEFAULTS.li_neighbours,
+    li_filter: options.LiFilter = DEFAULTS.li_filter,
+    caption_temperature: options.CaptionTemperature = DEFAULTS.caption_temperature,
     split_seed: options.SplitSeed = DEFAULTS.split_seed,
     trial_seed: options.TrialSeed = DEFAULTS.trial_seed,
     choice: Annotated[
@@ -135,6 +141,12 @@ def train(  # noqa: PLR0913  (one parameter an option)
         "precision": precision,
         "accumulate": accumulate,
         "device": device,
+        "descriptions": str(descriptions or ""),
+        "captions": str(captions or ""),
+        "li_temperature": li_temperature,
+        "li_neighbours": li_neighbours,
+        "li_filter": li_filter,
+        "caption_temperature": caption_temperature,
     }
     given = options.pick_given(context, shared)
     if update_batchnorm:

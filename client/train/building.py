@@ -13,6 +13,7 @@ from torch import Tensor
 from client.train.config import TrainConfig
 from client.train.errors import TrainingError
 from client.train.fold import Fold
+from client.train.li_tasks import LI_BUILDERS
 from client.train.losses import teacher_logits
 from client.train.methods import find_method
 from client.train.querying import read_targets, stored_views
@@ -68,6 +69,12 @@ class Materials:
         """float32[n, d] unit: the teacher's vectors of the training pictures."""
         teacher = require_teacher(self.config, self.teacher)
         return torch.from_numpy(read_targets(teacher, self.fold))
+
+    @cached_property
+    def captions(self) -> Tensor:
+        """float32[n, d] unit: the vectors of the training pictures' captions."""
+        teacher = require_teacher(self.config, self.teacher)
+        return torch.from_numpy(teacher.read_captions(self.fold))
 
     @property
     def class_count(self) -> int:
@@ -160,6 +167,7 @@ BUILDERS: Mapping[str, Builder] = {
     "wise-ft": _build_text_labels,
     "flyp": _build_contrast,
     "lp-ft-clip": _build_labels,
+    **LI_BUILDERS,
 }
 
 

@@ -109,6 +109,22 @@ class TrainConfig:
     fresh_views: str = ""
     """The teacher's own weights, ARCHITECTURE/TAG or local-dir:PATH: every view is asked about anew,
     unmetered, as the published code does; empty: vectors are bought once."""
+    li_temperature: float = 0.07
+    """τ of the li methods: of L_cls, L_im-cst and L_vlprox."""
+    li_neighbours: int = 256
+    """k of L_vlprox: the teacher's nearest class texts that it is compared on."""
+    li_filter: bool = True
+    """Whether L_vlprox leaves out pictures that the teacher gets wrong."""
+    caption_temperature: float = 1.0
+    """Divides the cosines of L_cap; published without."""
+    captions: str = ""
+    """JSON lines of picture path and caption, for li-cap."""
+    descriptions: str = ""
+    """JSON file of class → sentence that replaces the class prompts; empty: the vendor's prompts."""
+    class_split: int | None = None
+    """Number of the split whose unseen classes stay out of training; None: every class trains."""
+    class_shots: int = 0
+    """Labelled pictures of each unseen class that are added after all."""
 
     def __post_init__(self) -> None:
         find_method(self.method)
@@ -144,6 +160,10 @@ class TrainConfig:
                 ),
                 (self.shots is not None and self.shots < 1, "--shots must be at least 1"),
                 *self._check_queries(),
+                (not self.li_temperature > 0, "--li-temperature must be positive"),
+                (self.li_neighbours < 1, "--li-neighbours must be at least 1"),
+                (not self.caption_temperature > 0, "--caption-temperature must be positive"),
+                (self.class_shots < 0, "--class-shots cannot be negative"),
             )
             if wrong
         ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from client.cache.store import EmbeddingStore
+from client.data.descriptions import load_captions, load_descriptions
 from client.data.folders import scan_folders
 from client.data.manifest import Manifest
 from client.data.splits import Split, split_pictures
@@ -60,7 +61,15 @@ class Experiment:
         """The teacher's bought vectors, for a method that reads some. Raises ModelNotCached."""
         if not config.model or not find_method(config.method).reads_texts:
             return None
-        return Teacher.open(self.store, config.model, config.prompts)
+        return Teacher.open(
+            self.store,
+            config.model,
+            config.prompts,
+            descriptions=(
+                load_descriptions(Path(config.descriptions)) if config.descriptions else None
+            ),
+            captions=load_captions(Path(config.captions)) if config.captions else None,
+        )
 
     def require_vectors(self, config: TrainConfig, folds: Sequence[Fold]) -> None:
         """Read all that the method will read on the folds, so that nothing is missing midway.
@@ -74,6 +83,8 @@ class Experiment:
             return
         for fold in folds:
             teacher.read_texts(fold)
+            if method.reads_captions:
+                teacher.read_captions(fold)
             if not method.trains:
                 teacher.read_images(fold, fold.asked, "evaluation")
             elif method.reads_images and not config.fresh_views:

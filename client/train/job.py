@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import torch
 
@@ -32,6 +33,8 @@ class Job:
     """Hears (stage, steps done, steps in all)."""
     stop: Callable[[], bool] = field(default=lambda: False)
     """Asked between steps; True saves the state and ends with Interrupted."""
+    start: Path | None = None
+    """A finished student to go on from, head and all, instead of fresh weights and Align."""
     world: World = SOLO
     """The processes that make it together, each with the same job."""
 

@@ -39,6 +39,8 @@ class Method:
     """Whether `image_weight`, λ, is a setting of this method, to be tuned like its learning rate."""
     start_share: float = 0.0
     """Share of the starting weights in the finished student (WiSE-FT's interpolation)."""
+    reads_captions: bool = False
+    """Whether it reads the teacher's vectors of the training pictures' captions."""
 
 
 METHODS = {
@@ -162,6 +164,19 @@ METHODS = {
             True,
             "white box: linear probe on the copy, then all of it",
             white_box=True,
+        ),
+        Method("li-naive", False, True, True, "labels over class texts (Li 2023, L_cls)", "fresh"),
+        Method("li-mse", True, True, True, "li-naive and the distance to image vectors", "fresh"),
+        Method("li-cst", True, True, True, "li-mse and contrast of image vectors", "fresh"),
+        Method("li", True, True, True, "li-cst and the teacher's nearest class texts", "fresh"),
+        Method(
+            "li-cap",
+            True,
+            True,
+            True,
+            "li and captions of the pictures",
+            "fresh",
+            reads_captions=True,
         ),
     )
 }

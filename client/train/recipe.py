@@ -6,7 +6,7 @@ import numpy as np
 
 from client.train.answers import Answers, save_answers
 from client.train.building import make_student, require_teacher
-from client.train.checkpoint import save_student
+from client.train.checkpoint import restore_student, save_student
 from client.train.errors import TrainingError
 from client.train.evaluate import evaluate_fold, score_pictures
 from client.train.fold import Fold
@@ -57,8 +57,10 @@ def _train(job: Job, method: Method, lesson: Lesson) -> tuple[Student, dict[str,
     config = job.config
     notes = open_notes(job)
     student, origin = make_student(config, lesson.task.head_width)
+    if job.start is not None:
+        restore_student(job.start, student)
     student.to(job.device)
-    if method.start == "fitted" and notes.stage != "distill":
+    if method.start == "fitted" and job.start is None and notes.stage != "distill":
         align(job, lesson, student, notes)
     state = start_state(student, lesson.task, config)
     averaged = distill(job, lesson, state, notes) if method.distils else {}
@@ -139,4 +141,15 @@ def _describe_run(job: Job) -> dict[str, Any]:
         "domains": list(manifest.domains),
         "pictures": len(manifest.pictures),
         "revision": job.teacher.document.revision if job.teacher else None,
+        **_describe_words(job),
     }
+
+
+def _describe_words(job: Job) -> dict[str, Any]:
+    """What the files of descriptions and captions said; nothing without such files."""
+    found: dict[str, Any] = {}
+    if job.teacher and job.teacher.descriptions:
+        found["class_texts"] = job.teacher.descriptions.texts(job.fold.manifest.classes)
+    if job.teacher and job.teacher.captions:
+        found["captions_digest"] = job.teacher.captions.digest
+    return found

@@ -75,6 +75,9 @@ def count_spending(method: Method, folds: Sequence[Fold], teacher: Teacher | Non
         return Spending(Bill(), texts + _bill(teacher, "image", asked))
     if not method.reads_images:
         return Spending(texts, Bill())
+    if method.reads_captions:
+        text_digests.update(digest for fold in folds for digest in teacher.list_captions(fold))
+        texts = _bill(teacher, "text", text_digests)
     views = max((stored_views(fold) for fold in folds), key=len)
     learned = _digests(folds, lambda fold: np.intersect1d(fold.training, fold.queried))
     return Spending(texts + _bill(teacher, "image", learned, views), Bill())

@@ -111,6 +111,32 @@ class TestBuying:
         digests = [digest_file(file) for file in (data / "solid").rglob("*.png")]
         assert 0 < len(store.get_many(REVISION, "image", digests)) < 10
 
+    def test_descriptions_and_captions_are_bought_beside_the_prompts(
+        self, command: Command, data: Path, vendor: StandInVendor, store: EmbeddingStore
+    ) -> None:
+        (data / "descriptions.json").write_text('{"cat": "whiskers", "dog": "a wet nose"}')
+        captions = data / "captions.jsonl"
+        pictures = sorted(file.relative_to(data).as_posix() for file in data.rglob("*.png"))
+        rows = [{"path": path, "caption": f"shows {path}"} for path in pictures]
+        captions.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        done = fetch(command, data, "--budget", "1", "--captions", str(captions))
+        assert done.returncode == 0, done.stderr
+        # The prompts, the described classes, and a caption of each of the twelve training pictures.
+        assert "bought 12 images and 16 texts" in done.stdout
+        described = [digest_text(f"a photo of {x}") for x in ("cat . whiskers", "dog . a wet nose")]
+        assert store.held(REVISION, "text", described, purpose="training") == set(described)
+
+    def test_a_named_file_of_descriptions_comes_first(
+        self, command: Command, data: Path, vendor: StandInVendor, tmp_path: Path
+    ) -> None:
+        (data / "descriptions.json").write_text('{"cat": "whiskers", "dog": "a wet nose"}')
+        other = tmp_path / "other.json"
+        other.write_text('{"cat": "fur"}')
+        done = fetch(command, data, "--dry-run", "--descriptions", str(other))
+        assert done.returncode == 1
+        assert "other.json describes no dog" in done.stderr
+        assert vendor.sold == []
+
 
 class TestBudget:
     def test_budget_under_one_batch_buys_what_fits_and_exits_3(
