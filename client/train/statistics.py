@@ -108,13 +108,15 @@ class _Cells:
 def _gather(a: Right, b: Right, labels: NDArray[np.int64], group: NDArray[np.int64]) -> _Cells:
     if not len(a) == len(b) == len(labels) == len(group) or not len(a):
         raise ValueError("a pair's arrays must be equally long, and hold at least one picture")
-    keys, cell = np.unique(np.stack([labels, group]), axis=1, return_inverse=True)
-    gain = a.astype(np.float64) - b.astype(np.float64)
+    keys, place = np.unique(np.stack([labels, group]), axis=1, return_inverse=True)
+    cell = place.ravel()
+    total = np.zeros(keys.shape[1])
+    np.add.at(total, cell, a.astype(np.float64) - b.astype(np.float64))
     return _Cells(
         group=keys[1],
         first=np.flatnonzero(np.diff(keys[0], prepend=keys[0, 0] - 1)),
-        gain=np.bincount(cell.ravel(), weights=gain),
-        count=np.bincount(cell.ravel()).astype(np.float64),
+        gain=total,
+        count=np.bincount(cell).astype(np.float64),
     )
 
 
