@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
+from client.cache.store import FILE_VIEW
 from shared.wire import Modality
 
 MAX_IMAGES = 64
@@ -34,14 +35,23 @@ def make_batches(
 
 
 def derive_key(
-    *, run: str, model: str, modality: Modality, digests: Sequence[bytes], attempt: int
+    *,
+    run: str,
+    model: str,
+    modality: Modality,
+    digests: Sequence[bytes],
+    attempt: int,
+    view: str = FILE_VIEW,
+    renderer: str = "",
 ) -> str:
     """The key of a request: what is asked decides it, so asking again is the same purchase.
 
     `attempt` counts requests of the same content that ended for good without its vectors.
+    `renderer` says what draws a view's bytes: drawn by another, they are another content.
     """
     digest = hashlib.sha256()
-    for part in (run, model, modality, str(attempt)):
+    drawn = () if view == FILE_VIEW else (view, renderer)
+    for part in (run, model, modality, str(attempt), *drawn):
         digest.update(len(part.encode()).to_bytes(4, "big") + part.encode())
     for item in digests:
         digest.update(item)

@@ -98,7 +98,8 @@ class Fetch:
         """Open to training what evaluating the teacher has paid for already."""
         wants, revision = self.quote.wants, self.quote.document.revision
         store = self.purchaser.store
-        store.promote(revision, "image", list(wants.images))
+        for view in wants.views:
+            store.promote(revision, "image", list(wants.images), view=view)
         store.promote(revision, "text", list(wants.texts))
 
     def _plan_all(self) -> list[Batch]:
@@ -119,6 +120,7 @@ class Fetch:
             purpose=self.quote.wants.purpose,
             digests=digests,
             max_cost_nanousd=len(digests) * line.price_nanousd,
+            view=line.view,
         )
         return replace(batch, idempotency_key=self._unused_key(batch))
 
@@ -131,6 +133,8 @@ class Fetch:
                 modality=batch.modality,
                 digests=batch.digests,
                 attempt=attempt,
+                view=batch.view,
+                renderer=self.purchaser.sources.renderer,
             )
             if not self.purchaser.journal.is_spent(key):
                 return key
@@ -154,7 +158,8 @@ class Fetch:
 
     def _reserve_part(self, queue: deque[Batch]) -> Batch | None:
         whole = queue.popleft()
-        line = next(line for line in self.quote.lines if line.modality == whole.modality)
+        asked = (whole.modality, whole.view)
+        line = next(line for line in self.quote.lines if (line.modality, line.view) == asked)
         budget = self.budgets.get(whole.run)
         left = budget.left_nanousd if budget else 0
         fits = left // line.price_nanousd

@@ -104,6 +104,7 @@ class Purchaser:
                 batch.modality,
                 _match_vectors(batch, answer),
                 purpose=batch.purpose,
+                view=batch.view,
             )
             reach("stored")
             settlement = self._read_receipt(batch, answer)
@@ -151,7 +152,7 @@ class Purchaser:
             return None
         settlement = Settlement(parse_usd(charge.cost_usd), charge.id, charge.request_id)
         new = self.journal.settle(batch.idempotency_key, settlement) or 0
-        held = self.store.held(batch.revision, batch.modality, batch.digests)
+        held = self.store.held(batch.revision, batch.modality, batch.digests, view=batch.view)
         return Bought(batch, len(held), (), new)
 
     def _read_receipt(self, batch: Batch, answer: EmbeddingResult) -> Settlement:

@@ -8,7 +8,9 @@ from client.acquire.batches import MAX_BYTES, wire_size
 from client.acquire.wants import Wants
 from client.budget import Budget, ItemOutcome, Journal
 from client.cache import EmbeddingStore
+from client.cache.store import FILE_VIEW
 from client.data import DataError
+from client.data.views import bound_bytes
 from shared.errors import ErrorCode
 from shared.money import parse_usd
 from shared.wire import Modality, ModelDocument
@@ -24,7 +26,7 @@ __all__ = ["LASTING", "MODALITIES", "Quote", "QuoteLine", "make_quote"]
 
 @dataclass(frozen=True, slots=True)
 class QuoteLine:
-    """One modality's part of a quote."""
+    """One modality's part of a quote; of images, one view's."""
 
     modality: Modality
     distinct: int
@@ -34,6 +36,13 @@ class QuoteLine:
     missing: Mapping[bytes, int]
     """Digest → bytes on the wire, of what is to be bought."""
     price_nanousd: int
+    view: str = FILE_VIEW
+    """How the images are shown."""
+
+    @property
+    def title(self) -> str:
+        """What a person reads."""
+        return f"{self.modality}s" + ("" if self.view == FILE_VIEW else f", {self.view}")
 
     @property
     def cost_nanousd(self) -> int:
@@ -78,15 +87,30 @@ def make_quote(
         "image": document.price_per_image_usd,
         "text": document.price_per_text_usd,
     }
-    sizes: dict[Modality, dict[bytes, int]] = {
-        "image": {d: _image_size(path) for d, path in wants.images.items()},
-        "text": {d: len(text.encode()) for d, text in wants.texts.items()},
-    }
+    shown: dict[Modality, tuple[str, ...]] = {"image": wants.views, "text": (FILE_VIEW,)}
     lines = tuple(
-        _make_line(modality, sizes[modality], document.revision, store, journal, prices[modality])
+        _make_line(
+            modality,
+            _find_sizes(wants, modality, view, document.preprocessing.image_size),
+            document.revision,
+            store,
+            journal,
+            prices[modality],
+            view,
+        )
         for modality in MODALITIES
+        for view in shown[modality]
     )
     return Quote(run, wants, document, lines, budget, balance_nanousd)
+
+
+def _find_sizes(wants: Wants, modality: Modality, view: str, side: int) -> dict[bytes, int]:
+    """Digest → bytes on the wire; of a view, which is drawn when it is sent, the most it can be."""
+    if modality == "text":
+        return {digest: len(text.encode()) for digest, text in wants.texts.items()}
+    if view != FILE_VIEW:
+        return dict.fromkeys(wants.images, wire_size(bound_bytes(side)))
+    return {digest: _image_size(path) for digest, path in wants.images.items()}
 
 
 def _make_line(
@@ -96,10 +120,11 @@ def _make_line(
     store: EmbeddingStore,
     journal: Journal,
     price: str,
+    view: str,
 ) -> QuoteLine:
-    held = store.held(revision, modality, list(sizes))
+    held = store.held(revision, modality, list(sizes), view=view)
     missing = {digest: size for digest, size in sizes.items() if digest not in held}
-    known = journal.failures(revision, modality, list(missing))
+    known = journal.failures(revision, modality, list(missing), view=view)
     refused = {digest: outcome for digest, outcome in known.items() if outcome.code in LASTING}
     for digest, size in missing.items():
         if size > MAX_BYTES:
@@ -112,6 +137,7 @@ def _make_line(
         refused=tuple(refused[digest] for digest in sorted(refused)),
         missing={digest: missing[digest] for digest in sorted(missing) if digest not in refused},
         price_nanousd=parse_usd(price),
+        view=view,
     )
 
 

@@ -32,7 +32,7 @@ def _recover(purchaser: Purchaser, entry: Entry) -> Bought | None:
     if entry.state == "planned":
         purchaser.journal.fail(batch.idempotency_key, "it was never sent")
         return None
-    held = purchaser.store.held(batch.revision, batch.modality, batch.digests)
+    held = purchaser.store.held(batch.revision, batch.modality, batch.digests, view=batch.view)
     if held.issuperset(batch.digests) or not purchaser.sources.has(batch):
         return purchaser.close_by_charge(batch)
     try:

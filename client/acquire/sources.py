@@ -6,7 +6,9 @@ from pathlib import Path
 
 from client.api import ImageInput, Input, TextInput
 from client.budget import Batch
+from client.cache.store import FILE_VIEW
 from client.data import DataError
+from client.data.views import RENDERER, draw_view, read_number
 from shared.digests import digest_image
 
 __all__ = ["Sources"]
@@ -18,9 +20,19 @@ class Sources:
 
     images: Mapping[bytes, Path]
     texts: Mapping[bytes, str]
+    side: int = 224
+    """Pixels a side of a view: what the teacher sees, so that it resizes nothing."""
+
+    @property
+    def renderer(self) -> str:
+        """What decides a view's bytes beside its file and number."""
+        return f"{RENDERER}-{self.side}"
 
     def load(self, batch: Batch) -> list[Input]:
-        """The batch's items in its order. Raises DataError when a file is no longer what it was."""
+        """The batch's items in its order, drawn anew where it asks for a view of them.
+
+        Raises DataError when a file is no longer what it was.
+        """
         return [self._load(batch, digest) for digest in batch.digests]
 
     def has(self, batch: Batch) -> bool:
@@ -47,4 +59,12 @@ class Sources:
             ) from error
         if digest_image(data) != digest:
             raise DataError(f"{path} changed while fetching: run the same command again")
-        return ImageInput(data)
+        if batch.view == FILE_VIEW:
+            return ImageInput(data)
+        return ImageInput(self._draw(path, data, digest, batch.view))
+
+    def _draw(self, path: Path, data: bytes, digest: bytes, view: str) -> bytes:
+        try:
+            return draw_view(data, digest, read_number(view), self.side)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} cannot be shown as {view}: {error}") from error

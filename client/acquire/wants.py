@@ -1,11 +1,11 @@
 """What a purpose needs: which pictures and which texts, each once."""
 
 import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from client.cache.store import Purpose
+from client.cache.store import FILE_VIEW, Purpose
 from client.data import Manifest, Split
 from client.errors import UsageError
 from shared.digests import digest_text
@@ -22,6 +22,8 @@ class Wants:
     """Digest → a file with these bytes."""
     texts: Mapping[bytes, str]
     """Digest → the text."""
+    views: tuple[str, ...] = (FILE_VIEW,)
+    """How each image is asked about: as the file it is, or as so many views."""
 
 
 def choose_wants(
@@ -31,14 +33,19 @@ def choose_wants(
     *,
     purpose: Purpose = "training",
     targets: Collection[str] = (),
+    narrow: Callable[[list[int]], list[int]] = lambda rows: rows,
+    views: tuple[str, ...] = (FILE_VIEW,),
 ) -> Wants:
     """What training, or evaluating the teacher, asks about: images of the purpose and class texts.
 
-    Raises UsageError for a target that is no domain, and when no domain is left to train on.
+    `narrow` picks from the purpose's pictures those that are asked about. Raises UsageError for a
+    target that is no domain, and when no domain is left to train on.
     """
-    pictures = [manifest.pictures[i] for i in choose_images(manifest, split, purpose, targets)]
+    chosen = narrow(choose_images(manifest, split, purpose, targets))
+    pictures = [manifest.pictures[i] for i in chosen]
     texts = {digest_text(text): text for words in prompts.values() for text in words}
-    return Wants(purpose, {picture.digest: manifest.file(picture) for picture in pictures}, texts)
+    images = {picture.digest: manifest.file(picture) for picture in pictures}
+    return Wants(purpose, images, texts, views)
 
 
 def choose_images(

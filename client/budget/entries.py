@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from client.cache.store import Purpose
+from client.cache.store import FILE_VIEW, Purpose
 from shared.wire import Modality
 
 State = Literal["planned", "sent", "unknown", "settled", "failed"]
@@ -25,6 +25,8 @@ class Batch:
     digests: tuple[bytes, ...]
     """Distinct, in the order they are sent."""
     max_cost_nanousd: int
+    view: str = FILE_VIEW
+    """How every picture of it is shown; `digests` are the files' all the same."""
 
     @property
     def model(self) -> str:

@@ -4,14 +4,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from client.budget import budgets
 from client.budget.entries import Batch, Entry, ItemOutcome, Settlement, State, Total
 from client.budget.totals import sum_totals
 from client.cache.database import Database
 from client.cache.digests import CHUNK
-from client.cache.tables import journal, journal_item
+from client.cache.store import FILE_VIEW
+from client.cache.tables import journal, journal_item, journal_view
 from shared.wire import Modality
 
 OPEN: tuple[State, ...] = ("planned", "sent", "unknown")
@@ -157,14 +158,22 @@ class Journal:
             return [_read(connection, row) for row in rows]
 
     def failures(
-        self, revision: str, modality: Modality, digests: Sequence[bytes]
+        self,
+        revision: str,
+        modality: Modality,
+        digests: Sequence[bytes],
+        *,
+        view: str = FILE_VIEW,
     ) -> dict[bytes, ItemOutcome]:
-        """Digest → why the vendor refused it, of those that it did, in any run."""
+        """Digest → why the vendor refused this view of it, of those that it did, in any run."""
         found: dict[bytes, ItemOutcome] = {}
         query = (
             select(journal_item.c.digest, journal_item.c.error_code, journal_item.c.error_message)
-            .join(journal)
+            .select_from(journal_item)
+            .join(journal, journal.c.id == journal_item.c.journal_id)
+            .outerjoin(journal_view, journal_view.c.journal_id == journal.c.id)
             .where(
+                func.coalesce(journal_view.c.view, FILE_VIEW) == view,
                 journal.c.revision == revision,
                 journal.c.modality == modality,
                 journal_item.c.error_code.is_not(None),
@@ -217,6 +226,8 @@ def _write(connection: Connection, batch: Batch, held: int, old: Row[Any] | None
         number = connection.execute(
             insert(journal).values(fresh).returning(journal.c.id)
         ).scalar_one()
+        if batch.view != FILE_VIEW:
+            connection.execute(insert(journal_view).values(journal_id=number, view=batch.view))
     connection.execute(
         insert(journal_item),
         [
@@ -232,6 +243,9 @@ def _read(connection: Connection, row: Row[Any]) -> Entry:
         .where(journal_item.c.journal_id == row.id)
         .order_by(journal_item.c.position)
     ).scalars()
+    view = connection.execute(
+        select(journal_view.c.view).where(journal_view.c.journal_id == row.id)
+    ).scalar()
     batch = Batch(
         run=row.run,
         idempotency_key=row.idempotency_key,
@@ -241,5 +255,6 @@ def _read(connection: Connection, row: Row[Any]) -> Entry:
         purpose=row.purpose,
         digests=tuple(digests),
         max_cost_nanousd=row.max_cost_nanousd,
+        view=view or FILE_VIEW,
     )
     return Entry(batch, row.state, row.cost_nanousd)

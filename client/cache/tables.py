@@ -15,7 +15,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_HEAD = "c0001"
+SCHEMA_HEAD = "c0002"
 """The newest revision under migrations/client; a test compares the two."""
 
 metadata = MetaData(
@@ -124,6 +124,14 @@ journal_item = Table(
     Index(None, "digest"),
 )
 
+journal_view = Table(
+    "journal_view",
+    metadata,
+    # A request without a row here asked about the files as they are.
+    Column("journal_id", _Id, ForeignKey(journal.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("view", String(32), nullable=False),
+)
+
 __all__ = [
     "SCHEMA_HEAD",
     "budget",
@@ -131,6 +139,7 @@ __all__ = [
     "file_digest",
     "journal",
     "journal_item",
+    "journal_view",
     "metadata",
     "model_document",
 ]

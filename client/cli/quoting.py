@@ -22,7 +22,7 @@ def show_quote(quote: Quote, manifest: Manifest, *, open_requests: int = 0) -> N
         ["", "distinct", "cached", "refused", "to buy", "price", "cost at most"],
         [
             (
-                f"{line.modality}s",
+                line.title,
                 line.distinct,
                 line.cached,
                 len(line.refused),
@@ -82,6 +82,7 @@ def describe_quote(quote: Quote, manifest: Manifest) -> dict[str, Any]:
         "lines": [
             {
                 "modality": line.modality,
+                "view": line.view,
                 "distinct": line.distinct,
                 "cached": line.cached,
                 "refused": len(line.refused),
