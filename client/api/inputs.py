@@ -93,8 +93,8 @@ def _read_input(item: object) -> Input:
 
 
 def _read_picture(picture: object) -> ImageInput:
-    if isinstance(picture, (bytes, bytearray, memoryview)):
-        data = bytes(picture)
+    if isinstance(picture, bytes):
+        data = picture
     elif isinstance(picture, (str, Path)):
         data = Path(picture).read_bytes()
     elif isinstance(picture, Image.Image):
