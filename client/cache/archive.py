@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal
 
@@ -27,9 +27,17 @@ from shared.wire import Modality, ModelDocument
 PAGE = 2000
 """Vectors read at a time."""
 ENTRY = "vl2v"
-_NO_HASH = "0" * 64
+NO_HASH = "0" * 64
 
-__all__ = ["ENTRY", "ArchiveError", "ArchivedShelf", "Header", "export_archive", "find_data"]
+__all__ = [
+    "ENTRY",
+    "NO_HASH",
+    "ArchiveError",
+    "ArchivedShelf",
+    "Header",
+    "export_archive",
+    "find_data",
+]
 
 
 class ArchiveError(ClientError):
@@ -55,7 +63,7 @@ class Header(BaseModel):
     format: Literal["vl2v-cache"] = "vl2v-cache"
     version: Literal[1] = 1
     sha256: str
-    """Of every byte behind the header, in hexadecimal."""
+    """Of this document, with zeros in this place, and of every byte of the tensors; hexadecimal."""
     shelves: list[ArchivedShelf]
     models: list[ModelDocument]
     """Of the shelves' revisions; of one id, the last bought comes last."""
@@ -83,13 +91,14 @@ def export_archive(
         if not shelves:
             raise ArchiveError("nothing to export: no vector in the cache is of that kind")
         models = _read_models(connection, {shelf.revision for shelf in shelves})
-        out.write(_write_header(Header(sha256=_NO_HASH, shelves=shelves, models=models)))
-        digest = hashlib.sha256()
+        blank = Header(sha256=NO_HASH, shelves=shelves, models=models)
+        out.write(_write_header(blank))
+        digest = hashlib.sha256(_dump(blank.model_dump(mode="json")).encode())
         for shelf in shelves:
             for block in _read_blocks(connection, shelf, progress):
                 digest.update(block)
                 out.write(block)
-        header = Header(sha256=digest.hexdigest(), shelves=shelves, models=models)
+        header = blank.model_copy(update={"sha256": digest.hexdigest()})
         out.seek(0)
         out.write(_write_header(header))
     return header
@@ -193,4 +202,5 @@ def _whole(file: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise ArchiveError(f"{file} cannot be written ({error.strerror}): name another") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from sqlalchemy import Connection, select
 
-from client.cache.archive import ENTRY, ArchivedShelf, ArchiveError, Header, find_data
+from client.cache.archive import ENTRY, NO_HASH, ArchivedShelf, ArchiveError, Header, find_data
 from client.cache.database import Database
 from client.cache.digests import CHUNK
 from client.cache.tables import embedding, model_document
@@ -50,8 +50,9 @@ def import_archive(
     again, how many were added or found here, since it was last told. Raises ArchiveError for a file
     that is no archive, is damaged, or has other lengths for a revision than this cache.
     """
-    with _opened(file) as (tensors, header):
-        _check_bytes(file, header)
+    with _opened(file) as (tensors, said):
+        header = _read_header(file, said)
+        _check_bytes(file, said, header.sha256)
         with database.read() as connection:
             _check_dimensions(header, find_dimensions(connection))
         for number, shelf in enumerate(header.shelves):
@@ -72,7 +73,7 @@ def import_archive(
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[tuple[Any, Header]]:
+def _opened(file: Path) -> Iterator[tuple[Any, str]]:
     try:
         with safe_open(file, framework="numpy") as tensors:
             said = (tensors.metadata() or {}).get(ENTRY)
@@ -80,7 +81,7 @@ def _opened(file: Path) -> Iterator[tuple[Any, Header]]:
                 raise ArchiveError(
                     f"{file} is not an archive of `vl2v cache export`: name another file"
                 )
-            yield tensors, _read_header(file, said)
+            yield tensors, said
     except SafetensorError as error:
         raise ArchiveError(
             f"{file} is no whole archive ({error}): copy or export it again"
@@ -99,11 +100,13 @@ def _read_header(file: Path, said: str) -> Header:
         raise ArchiveError(f"the header of {file} cannot be read: export it again") from error
 
 
-def _check_bytes(file: Path, header: Header) -> None:
+def _check_bytes(file: Path, said: str, sha256: str) -> None:
+    digest = hashlib.sha256(said.replace(sha256, NO_HASH).encode())
     with file.open("rb") as opened:
         opened.seek(find_data(opened))
-        found = hashlib.file_digest(opened, "sha256").hexdigest()
-    if found != header.sha256:
+        while block := opened.read(2**20):
+            digest.update(block)
+    if digest.hexdigest() != sha256:
         raise ArchiveError(f"{file} is damaged (its checksum is another): copy or export it again")
 
 
@@ -191,11 +194,8 @@ def _find_present(connection: Connection, shelf: ArchivedShelf, digests: list[by
 
 def _add_models(database: Database, header: Header, *, dry_run: bool) -> int:
     with database.write() as connection:
-        known = set(
-            connection.execute(
-                select(model_document.c.model_id, model_document.c.revision)
-            ).tuples()
-        )
+        query = select(model_document.c.model_id, model_document.c.revision)
+        known = {(row.model_id, row.revision) for row in connection.execute(query)}
         ids = {model_id for model_id, _ in known}
         new = [model for model in header.models if (model.id, model.revision) not in known]
         now = time.time_ns()
