@@ -91,7 +91,9 @@ class TestRefusals:
     ) -> None:
         with (
             vendor.client() as client,
-            pytest.raises(InvalidInputError, match=rf"nothing was sent: images\[1\].* {said}") as caught,
+            pytest.raises(
+                InvalidInputError, match=rf"nothing was sent: images\[1\].* {said}"
+            ) as caught,
         ):
             client.images.embed([make_picture(1), bad], model="toy")  # type: ignore[list-item]
         assert list(caught.value.problems) == [1]

@@ -13,6 +13,7 @@ from client.budget import (
     Batch,
     Budgets,
     BudgetTooSmall,
+    Caps,
     ItemOutcome,
     Journal,
     Project,
@@ -205,7 +206,7 @@ class TestBooks:
         for name in projects:
             budgets.change_project(name, {"cap_nanousd": 800, "cap_items": 7})
         for run in "xy":
-            caps = {"cap_nanousd": 700, "cap_items": 6}
+            caps: Caps = {"cap_nanousd": 700, "cap_items": 6}
             budgets.change_run(f"{mark}-{run}", caps, into=projects[0])
         moved = False
         for name, run, step, number in steps:
@@ -229,7 +230,7 @@ class TestBooks:
                 pass
             assert "sums agree" in check_books(store.database)
             for run_name in "xy":
-                found = budgets.get(f"{mark}-{run_name}")
+                found = budgets.list_runs()[f"{mark}-{run_name}"]
                 assert found.held_nanousd + found.spent_nanousd <= 700
                 assert found.held_items + found.spent_items <= 6
             for name_ in projects if not moved else ():

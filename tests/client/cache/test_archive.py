@@ -34,7 +34,7 @@ def other(home):
 
 
 @pytest.fixture
-def file(store, tmp_path) -> Path:
+def file(store, tmp_path: Path) -> Path:
     buy(store, range(6))
     buy(store, range(10, 13), purpose="evaluation")
     buy(store, [0, 1], modality="text")

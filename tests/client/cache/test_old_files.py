@@ -72,7 +72,7 @@ def count_items(file: Path) -> dict[str, tuple[int, int, int]]:
             "SELECT name, held_items, spent_items, spent_nanousd FROM project"
             " UNION ALL SELECT run, held_items, spent_items, spent_nanousd FROM budget"
         )
-        return {name: tuple(sums) for name, *sums in rows}  # type: ignore[misc]
+        return {name: tuple(sums) for name, *sums in rows}
 
 
 class TestOpening:
