@@ -1,6 +1,6 @@
 """Brings a side's database to the schema that this version writes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -38,9 +38,17 @@ class UnknownRevision(Exception):
         )
 
 
-def upgrade(side: Side, url: str, revision: str = "head", *, busy_timeout_s: float = 5.0) -> None:
+def upgrade(
+    side: Side,
+    url: str,
+    revision: str = "head",
+    *,
+    busy_timeout_s: float = 5.0,
+    before: Callable[[], object] = lambda: None,
+) -> None:
     """Create or upgrade the database at `url`, in one transaction; a second caller waits.
 
+    `before` is called once no one else can write, if tables of an older schema are about to change.
     Raises sqlalchemy.exc.OperationalError when the database cannot be opened or stays locked, and
     UnknownRevision when a newer version made it.
     """
@@ -51,8 +59,11 @@ def upgrade(side: Side, url: str, revision: str = "head", *, busy_timeout_s: flo
         config = _configure(side, connection)
         scripts = ScriptDirectory.from_config(config)
         known = {script.revision for script in scripts.walk_revisions()}
-        if not known.issuperset(MigrationContext.configure(connection).get_current_heads()):
+        current = set(MigrationContext.configure(connection).get_current_heads())
+        if not known.issuperset(current):
             raise UnknownRevision
+        if current and current != set(scripts.get_heads()):
+            before()
         command.upgrade(config, revision)
 
 

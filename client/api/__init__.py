@@ -4,7 +4,8 @@ from client.api.answers import (
     EmbeddedItem,
     EmbeddingResult,
 )
-from client.api.calls import ImageInput, Input, TextInput
+from client.api.async_client import AsyncVendorClient
+from client.api.calls import ImageInput, Input, TextInput, content_key
 from client.api.client import VendorClient
 from client.api.errors import (
     APIConnectionError,
@@ -15,6 +16,7 @@ from client.api.errors import (
     ConflictError,
     InternalServerError,
     InvalidAnswerError,
+    InvalidInputError,
     MissingKeyError,
     NotFoundError,
     PaymentRequiredError,
@@ -24,11 +26,13 @@ from client.api.errors import (
     UnprocessableEntityError,
     VendorError,
 )
+from client.api.inputs import Picture
 
 __all__ = [
     "APIConnectionError",
     "APIStatusError",
     "APITimeoutError",
+    "AsyncVendorClient",
     "AuthenticationError",
     "BadRequestError",
     "ConflictError",
@@ -38,14 +42,17 @@ __all__ = [
     "Input",
     "InternalServerError",
     "InvalidAnswerError",
+    "InvalidInputError",
     "MissingKeyError",
     "NotFoundError",
     "PaymentRequiredError",
     "PermissionDeniedError",
+    "Picture",
     "RateLimitError",
     "RequestTooLargeError",
     "TextInput",
     "UnprocessableEntityError",
     "VendorClient",
     "VendorError",
+    "content_key",
 ]

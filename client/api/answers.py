@@ -1,6 +1,6 @@
 """Answers as plain values: vectors decoded, money in nano-dollars, the headers worth having."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -9,12 +9,12 @@ from pydantic import ValidationError
 from client.api.errors import InvalidAnswerError
 from shared.codecs import EmbedDtype, Vector, decode_vector
 from shared.headers import BALANCE_USD, CHARGE_ID, IDEMPOTENCY_REPLAYED, REQUEST_ID
-from shared.money import parse_usd
+from shared.money import format_usd, parse_usd
 from shared.wire import Document, Embedding, EmbeddingResponse, ItemError, Usage
 
 D = TypeVar("D", bound=Document)
 
-__all__ = ["EmbeddedItem", "EmbeddingResult", "read_document", "read_embeddings"]
+__all__ = ["D", "EmbeddedItem", "EmbeddingResult", "read_document", "read_embeddings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,23 @@ class EmbeddedItem:
     cost_nanousd: int
     truncated: bool
     error: ItemError | None
+    repeated: bool = False
+    """Whether the same content stands before it in the request; it is charged once."""
+
+    @property
+    def cost_usd(self) -> str:
+        """`cost_nanousd` as a decimal string of dollars, nine places."""
+        return format_usd(self.cost_nanousd)
+
+    @property
+    def free(self) -> bool:
+        """Delivered at no cost: bought before, or repeated in the request."""
+        return self.embedding is not None and self.cost_nanousd == 0
+
+    @property
+    def cached(self) -> bool:
+        """Delivered at no cost because the vendor sold it to this account before."""
+        return self.free and not self.repeated
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +65,19 @@ class EmbeddingResult:
     retries: int
 
     @property
+    def cost_usd(self) -> str:
+        """`cost_nanousd` as a decimal string of dollars, nine places."""
+        return format_usd(self.cost_nanousd)
+
+    @property
     def revision(self) -> str:
         """The part of `model` after the @."""
         return self.model.partition("@")[2]
+
+    @property
+    def dimension(self) -> int | None:
+        """Numbers a vector has; None when no item was embedded."""
+        return next((len(i.embedding) for i in self.data if i.embedding is not None), None)
 
 
 def read_document(kind: type[D], body: bytes) -> D:
@@ -65,17 +92,27 @@ def read_document(kind: type[D], body: bytes) -> D:
 
 
 def read_embeddings(
-    body: bytes, headers: Mapping[str, str], *, items: int, dtype: EmbedDtype, retries: int
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    repeats: Sequence[bool],
+    dtype: EmbedDtype,
+    retries: int,
 ) -> EmbeddingResult:
-    """The vectors of an answer to a request of so many items. Raises InvalidAnswerError."""
+    """The vectors of an answer; `repeats` says of each item asked whether it is one seen before.
+
+    Raises InvalidAnswerError.
+    """
     answer = read_document(EmbeddingResponse, body)
     rows = sorted(answer.data, key=lambda row: row.index)
-    if [row.index for row in rows] != list(range(items)):
-        raise InvalidAnswerError(f"{items} items were asked for, {len(rows)} were answered")
+    if [row.index for row in rows] != list(range(len(repeats))):
+        raise InvalidAnswerError(f"{len(repeats)} items were asked for, {len(rows)} were answered")
     balance = headers.get(BALANCE_USD)
     try:
         return EmbeddingResult(
-            data=tuple(_read_item(row, dtype) for row in rows),
+            data=tuple(
+                _read_item(row, dtype, again) for row, again in zip(rows, repeats, strict=True)
+            ),
             model=answer.model,
             usage=answer.usage,
             cost_nanousd=parse_usd(answer.cost_usd),
@@ -89,6 +126,7 @@ def read_embeddings(
         raise InvalidAnswerError(f"the answer cannot be read: {error}") from error
 
 
-def _read_item(row: Embedding, dtype: EmbedDtype) -> EmbeddedItem:
+def _read_item(row: Embedding, dtype: EmbedDtype, repeated: bool) -> EmbeddedItem:
     vector = None if row.embedding is None else decode_vector(row.embedding, dtype)
-    return EmbeddedItem(row.index, vector, parse_usd(row.cost_usd), row.truncated, row.error)
+    cost = parse_usd(row.cost_usd)
+    return EmbeddedItem(row.index, vector, cost, row.truncated, row.error, repeated)

@@ -1,16 +1,32 @@
-"""Requests as plain values, built without any I/O, for a synchronous or an asynchronous client."""
+"""Requests and answers as plain values, made without any I/O, for a blocking or an awaiting client."""
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 from shared.codecs import EmbedDtype
+from shared.digests import digest_image, digest_request, digest_text
 from shared.headers import IDEMPOTENCY_KEY
 
-__all__ = ["Call", "ImageInput", "Input", "TextInput", "build_embedding", "build_get"]
+T = TypeVar("T")
+
+__all__ = [
+    "Answer",
+    "Call",
+    "ImageInput",
+    "Input",
+    "Request",
+    "TextInput",
+    "build_embedding",
+    "build_get",
+    "content_key",
+    "find_repeats",
+    "new_key",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +56,30 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = field(default=None, repr=False)
 
+    def with_key(self, make_key: Callable[[], str]) -> "Call":
+        """The same call; one that pays and has no idempotency key of its caller's gets one, once."""
+        if self.method == "GET" or IDEMPOTENCY_KEY in self.headers:
+            return self
+        return replace(self, headers={**self.headers, IDEMPOTENCY_KEY: make_key()})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[T]):
+    """A call and how to read its answer."""
+
+    call: Call
+    read: Callable[[Answer, int], T]
+    """Takes the answer and how often the call was tried again. Raises InvalidAnswerError."""
+
 
 def build_get(path: str, **query: Any) -> Call:
     """A question without a body; parameters that are None are left out."""
@@ -53,26 +93,61 @@ def build_embedding(
     model: str,
     dtype: EmbedDtype,
     idempotency_key: str | None,
-    dimensions: int | None = None,
+    **options: Any,
 ) -> Call:
-    """A paid call; without a key of the caller's it gets one of its own, once."""
+    """A paid call; options that are None or False are left out."""
     body: dict[str, Any] = {
         "model": model,
         "input": [_encode(item) for item in items],
         "encoding_format": "base64",
         "embed_dtype": dtype,
     }
-    if dimensions is not None:
-        body["dimensions"] = dimensions
+    body |= {name: value for name, value in options.items() if value}
+    headers = {"content-type": "application/json"}
+    if idempotency_key is not None:
+        headers[IDEMPOTENCY_KEY] = idempotency_key
     return Call(
         "POST",
         "/v1/embeddings",
-        headers={
-            "content-type": "application/json",
-            IDEMPOTENCY_KEY: idempotency_key or f"sdk-{uuid4().hex}",
-        },
+        headers=headers,
         body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
     )
+
+
+def new_key() -> str:
+    """An idempotency key that no other call has."""
+    return f"sdk-{uuid4().hex}"
+
+
+def content_key(items: Sequence[str | Input], *, model: str, scope: str = "") -> str:
+    """An idempotency key made from what is asked: the same content under the same key, anywhere.
+
+    Asking again, after a crash or on another machine, is then the same purchase; a vendor repeats
+    its answer a few times a day. `scope` tells purchases apart that are meant to be two.
+    """
+    digest = digest_request(
+        model=model, revision=scope, options="", items=(_digest(item) for item in items)
+    )
+    return f"content-{digest.hex()}"
+
+
+def find_repeats(items: Sequence[Input]) -> list[bool]:
+    """Of each item, whether the same content stands before it in the request."""
+    seen: set[bytes | str] = set()
+    repeats = []
+    for item in items:
+        content = (
+            unicodedata.normalize("NFC", item.text) if isinstance(item, TextInput) else item.data
+        )
+        repeats.append(content in seen)
+        seen.add(content)
+    return repeats
+
+
+def _digest(item: str | Input) -> bytes:
+    if isinstance(item, ImageInput):
+        return b"i" + digest_image(item.data)
+    return b"t" + digest_text(item if isinstance(item, str) else item.text)
 
 
 def _encode(item: Input) -> dict[str, str]:

@@ -1,19 +1,16 @@
-"""The synchronous client of a vendor."""
+"""The blocking client of a vendor."""
 
-import random
+import copy
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Self
 
-from client.api.calls import Call
-from client.api.errors import APIConnectionError, APIStatusError, MissingKeyError, refusal
-from client.api.http import Answer, Connection, Transport
+from client.api.calls import Answer, Call, new_key
+from client.api.configuration import accept, configure, draw_delay
+from client.api.errors import APIConnectionError, APIStatusError
+from client.api.http import Connection, Transport
 from client.api.resources import Balances, Charges, Embeddings, Images, Models, Usages
-from client.api.retry import MAX_RETRIES, next_delay, should_retry
-from client.settings import ClientSettings
-
-TIMEOUT = 120.0
-"""Seconds for one try: twice what the vendor allows itself."""
+from client.api.retry import DEADLINE, MAX_RETRIES, TIMEOUT, RetryPolicy, Tries
 
 __all__ = ["VendorClient"]
 
@@ -26,40 +23,43 @@ class VendorClient:
     - `base_url` from `VL2V_BASE_URL`
 
     A failed call is tried again `max_retries` times with the same idempotency key, so that it is
-    charged at most once. `timeout` is in seconds per try. `transport` replaces the network. Raises
-    MissingKeyError without a key, and VendorError for plain http to another machine unless
-    `insecure` allows it. Safe to use from several threads.
+    charged at most once. `timeout` is in seconds per try, `deadline` for all tries and the waits
+    between them. `transport` replaces the network, `clock` and `sleep` the time, `make_key` the
+    random idempotency keys. Raises MissingKeyError without a key, and VendorError for plain http to
+    another machine unless `insecure` allows it. Safe to use from several threads.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (one parameter a setting)
         self,
         *,
         api_key: str | None = None,
         base_url: str | None = None,
         timeout: float = TIMEOUT,
+        deadline: float = DEADLINE,
         max_retries: int = MAX_RETRIES,
         transport: Transport | None = None,
         insecure: bool | None = None,
+        clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
+        make_key: Callable[[], str] = new_key,
     ) -> None:
-        settings = ClientSettings.load(api_key=api_key, base_url=base_url, insecure=insecure)
-        if settings.api_key is None or not settings.api_key.get_secret_value().strip():
-            raise MissingKeyError(
-                "there is no API key: type `vl2v login`, set VL2V_API_KEY, or pass "
-                "VendorClient(api_key=...)"
-            )
-        key = settings.api_key.get_secret_value().strip()
-        if not key.isascii() or not key.isprintable():
-            raise MissingKeyError("the API key holds characters that no key has: copy it again")
-        self._headers = {"authorization": f"Bearer {key}", "user-agent": "vl2v"}
-        self._max_retries = max_retries
-        self._sleep = sleep
-        self._connection = Connection(
-            settings.base_url, timeout=timeout, transport=transport, insecure=settings.insecure
+        policy = RetryPolicy(timeout, deadline, max_retries)
+        self._configuration = configure(
+            api_key=api_key,
+            base_url=base_url,
+            insecure=insecure,
+            policy=policy,
+            make_key=make_key,
         )
-        self.base_url = self._connection.base_url
+        self.base_url = self._configuration.base_url
+        self._connection = Connection(self.base_url, transport=transport, clock=clock)
+        self._clock = clock
+        self._sleep = sleep
+        self._open_resources()
+
+    def _open_resources(self) -> None:
         self.embeddings = Embeddings(self.send)
-        self.images = Images(self.embeddings)
+        self.images = Images(self.send)
         self.models = Models(self.send)
         self.balance = Balances(self.send)
         self.usage = Usages(self.send)
@@ -75,35 +75,32 @@ class VendorClient:
         """Let go of every connection."""
         self._connection.close()
 
+    def with_options(
+        self,
+        *,
+        timeout: float | None = None,
+        deadline: float | None = None,
+        max_retries: int | None = None,
+    ) -> Self:
+        """The same client over the same connections, with other limits: for one call, or many."""
+        other = copy.copy(self)
+        other._configuration = self._configuration.change(
+            timeout=timeout, deadline=deadline, max_retries=max_retries
+        )
+        other._open_resources()
+        return other
+
     def send(self, call: Call) -> tuple[Answer, int]:
         """The answer to a call and how often it was tried again. Raises VendorError."""
-        tried = 0
+        call = self._configuration.prepare(call)
+        tries = Tries(self._configuration.policy, began=self._clock())
         while True:
-            tried += 1
+            timeout = tries.start(self._clock())
             try:
-                return self._try(call), tried - 1
+                answer = self._connection.send(call, self._configuration.headers, timeout)
+                return accept(answer), tries.retries
             except (APIConnectionError, APIStatusError) as error:
-                delay = self._delay(tried, error)
+                delay = draw_delay(tries, error, now=self._clock())
                 if delay is None:
-                    error.retries = tried - 1
                     raise
             self._sleep(delay)
-
-    def _try(self, call: Call) -> Answer:
-        answer = self._connection.send(call, self._headers)
-        if answer.status >= 300:
-            raise refusal(answer.status, answer.body, answer.headers)
-        return answer
-
-    def _delay(self, tried: int, error: APIConnectionError | APIStatusError) -> float | None:
-        """Seconds until the next try; None when there is none."""
-        if tried > self._max_retries:
-            return None
-        headers: Mapping[str, str] = {}
-        if isinstance(error, APIStatusError):
-            headers = error.headers
-            if not should_retry(error.status_code, headers):
-                return None
-        # Jitter needs no secrecy.
-        chance = random.random()  # noqa: S311
-        return next_delay(tried, headers, chance=chance, now=time.time())

@@ -2,6 +2,7 @@
 
 VendorError
 ├── MissingKeyError            no key at construction
+├── InvalidInputError          an item that cannot be sent; nothing was
 ├── APIConnectionError         no answer arrived; a paid call may or may not have been charged
 │   └── APITimeoutError
 ├── InvalidAnswerError         an answer arrived that is not the vendor's
@@ -35,6 +36,7 @@ __all__ = [
     "ConflictError",
     "InternalServerError",
     "InvalidAnswerError",
+    "InvalidInputError",
     "MissingKeyError",
     "NotFoundError",
     "PaymentRequiredError",
@@ -56,6 +58,15 @@ class VendorError(ClientError):
 
 class MissingKeyError(VendorError):
     """There is no API key to call with."""
+
+
+class InvalidInputError(VendorError, ValueError):
+    """An item cannot be sent; nothing was sent and nothing is charged."""
+
+    def __init__(self, message: str, problems: Mapping[int, str] | None = None) -> None:
+        super().__init__(message)
+        self.problems = dict(problems or {})
+        """Index → what is wrong, of every item that cannot be sent."""
 
 
 class APIConnectionError(VendorError):

@@ -1,148 +1,81 @@
-"""What can be asked of a vendor, one small class per noun."""
+"""What can be asked of a vendor, one small class per noun; each call waits for its answer."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from pathlib import Path
-from urllib.parse import quote
+from collections.abc import Callable, Iterator
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from client.api.answers import EmbeddingResult, read_document, read_embeddings
-from client.api.calls import Call, ImageInput, Input, TextInput, build_embedding, build_get
-from client.api.http import Answer
-from shared.codecs import EmbedDtype
-from shared.wire import (
-    BalanceDocument,
-    ChargeList,
-    ModelDocument,
-    ModelList,
-    UsageDocument,
-)
+from client.api import endpoints
+from client.api.calls import Answer, Call, Request
+from client.api.described import describe, name_methods
+from shared.wire import ChargeDocument
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Send = Callable[[Call], tuple[Answer, int]]
 
-__all__ = ["Balances", "Charges", "Embeddings", "Images", "Models", "Usages"]
+PAGE = 1000
+"""Charges a page: the most that the vendor gives at once."""
+
+__all__ = ["PAGE", "Balances", "Charges", "Embeddings", "Images", "Models", "Usages"]
 
 
-class Embeddings:
+class _Resource:
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    def __init_subclass__(cls) -> None:
+        name_methods(cls)
+
+
+def _sent(build: Callable[P, Request[T]]) -> Callable[Concatenate[Any, P], T]:
+    def method(self: _Resource, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        request = build(*args, **kwargs)
+        return request.read(*self._send(request.call))
+
+    return describe(method, build)
+
+
+class Embeddings(_Resource):
     """Vectors of texts and images."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
-
-    def create(
-        self,
-        *,
-        input: str | Sequence[str | Input],
-        model: str,
-        idempotency_key: str | None = None,
-        embed_dtype: EmbedDtype = "float32",
-        dimensions: int | None = None,
-    ) -> EmbeddingResult:
-        """One vector or error per item, in order; charged per distinct item not bought before.
-
-        `model` is `id` or `id@revision`. Calls with the same `idempotency_key` are one purchase.
-        Raises VendorError.
-        """
-        items = [_as_input(item) for item in ([input] if isinstance(input, str) else input)]
-        call = build_embedding(
-            items,
-            model=model,
-            dtype=embed_dtype,
-            idempotency_key=idempotency_key,
-            dimensions=dimensions,
-        )
-        answer, retries = self._send(call)
-        return read_embeddings(
-            answer.body, answer.headers, items=len(items), dtype=embed_dtype, retries=retries
-        )
+    create = _sent(endpoints.create_embeddings)
 
 
-class Images:
-    """Vectors of image files."""
+class Images(_Resource):
+    """Vectors of pictures."""
 
-    def __init__(self, embeddings: Embeddings) -> None:
-        self._embeddings = embeddings
-
-    def embed(
-        self,
-        images: Sequence[Path | str | bytes],
-        *,
-        model: str,
-        idempotency_key: str | None = None,
-        embed_dtype: EmbedDtype = "float32",
-    ) -> EmbeddingResult:
-        """One vector or error per image, in order; an image is a path or a file's bytes.
-
-        Raises OSError for a file that cannot be read, VendorError for what the vendor refuses.
-        """
-        items = [
-            ImageInput(image if isinstance(image, bytes) else Path(image).read_bytes())
-            for image in images
-        ]
-        return self._embeddings.create(
-            input=items, model=model, idempotency_key=idempotency_key, embed_dtype=embed_dtype
-        )
+    embed = _sent(endpoints.embed_images)
 
 
-class Models:
+class Models(_Resource):
     """Models on sale."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
-
-    def list(self) -> ModelList:
-        """Every model on sale, with its price."""
-        return read_document(ModelList, self._send(build_get("/v1/models"))[0].body)
-
-    def get(self, model_id: str) -> ModelDocument:
-        """One model. Raises NotFoundError when it is not served."""
-        path = f"/v1/models/{quote(model_id, safe='/@')}"
-        return read_document(ModelDocument, self._send(build_get(path))[0].body)
+    list = _sent(endpoints.list_models)
+    get = _sent(endpoints.get_model)
 
 
-class Balances:
+class Balances(_Resource):
     """The account's money."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
-
-    def get(self) -> BalanceDocument:
-        """What was credited, spent and held, and what is left."""
-        return read_document(BalanceDocument, self._send(build_get("/v1/balance"))[0].body)
+    get = _sent(endpoints.get_balance)
 
 
-class Usages:
+class Usages(_Resource):
     """What was embedded, hour by hour."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
-
-    def get(self, *, since: datetime | None = None, until: datetime | None = None) -> UsageDocument:
-        """Hourly rows between two instants; the vendor's default span without them."""
-        call = build_get(
-            "/v1/usage",
-            since=since.isoformat() if since else None,
-            until=until.isoformat() if until else None,
-        )
-        return read_document(UsageDocument, self._send(call)[0].body)
+    get = _sent(endpoints.get_usage)
 
 
-class Charges:
+class Charges(_Resource):
     """Paid requests as the vendor's ledger holds them."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    list = _sent(endpoints.list_charges)
+    get = _sent(endpoints.get_charge)
 
-    def list(
-        self,
-        *,
-        idempotency_key: str | None = None,
-        limit: int | None = None,
-        after: str | None = None,
-    ) -> ChargeList:
-        """Charges, oldest first; with a key, the one it made or none."""
-        call = build_get("/v1/charges", idempotency_key=idempotency_key, limit=limit, after=after)
-        return read_document(ChargeList, self._send(call)[0].body)
-
-
-def _as_input(item: str | Input) -> Input:
-    return TextInput(item) if isinstance(item, str) else item
+    def iterate(self, *, after: str | None = None, page: int = PAGE) -> Iterator[ChargeDocument]:
+        """Every charge, oldest first, from behind the one with the id `after`; asked a page at a time."""
+        more = True
+        while more:
+            found = self.list(after=after, limit=page)
+            yield from found.data
+            more = found.has_more and bool(found.data)
+            after = found.data[-1].id if more else None

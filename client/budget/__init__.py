@@ -1,7 +1,7 @@
 """What was planned, sent and paid, and how much more may be: the journal and the budgets."""
 
 from client.budget.books import check_books
-from client.budget.budgets import Budget, Budgets, BudgetTooSmall
+from client.budget.budgets import DEFAULT_PROJECT, Budget, Budgets, Caps, Project
 from client.budget.entries import (
     Batch,
     Entry,
@@ -10,16 +10,20 @@ from client.budget.entries import (
     State,
     Total,
 )
+from client.budget.holds import BudgetTooSmall
 from client.budget.journal import Journal
 
 __all__ = [
+    "DEFAULT_PROJECT",
     "Batch",
     "Budget",
     "BudgetTooSmall",
     "Budgets",
+    "Caps",
     "Entry",
     "ItemOutcome",
     "Journal",
+    "Project",
     "Settlement",
     "State",
     "Total",

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
-from client.budget import budgets
+from client.budget import holds
 from client.budget.entries import Batch, Entry, ItemOutcome, Settlement, State, Total
+from client.budget.holds import Sum
 from client.budget.totals import sum_totals
 from client.cache.database import Database
 from client.cache.digests import CHUNK
@@ -30,7 +31,7 @@ class Journal:
         self._clock = clock
 
     def plan(self, batch: Batch) -> None:
-        """Write the batch down and hold its maximum cost, both or neither.
+        """Write the batch down and hold its maximum cost and its items, both or neither.
 
         A batch that failed, or whose vectors were lost after it was settled, opens again under its
         old key; what it cost before counts towards the maximum. Raises BudgetTooSmall.
@@ -39,9 +40,12 @@ class Journal:
             old = _find(connection, batch.idempotency_key)
             if old is not None and old.state in OPEN:
                 raise RuntimeError(f"batch {batch.idempotency_key} is still {old.state}")
-            paid = (old.cost_nanousd or 0) if old else 0
-            held = max(0, batch.max_cost_nanousd - paid)
-            budgets.hold(connection, batch.run, held)
+            paid = _paid(old)
+            held = Sum(
+                max(0, batch.max_cost_nanousd - paid.nanousd),
+                max(0, len(batch.digests) - paid.items),
+            )
+            holds.hold(connection, batch.run, held)
             _write(connection, batch, held, old, self._clock())
 
     def mark_sent(self, key: str) -> None:
@@ -69,61 +73,51 @@ class Journal:
         was closed before; then nothing changes.
         """
         with self._database.write() as connection:
-            row = self._close(connection, key, UNDER_WAY, "settled", settlement.cost_nanousd)
-            if row is None:
+            row = _find(connection, key)
+            if row is None or row.state not in UNDER_WAY:
                 return None
+            _write_failures(connection, row.id, settlement.failures)
+            spent = Sum(settlement.cost_nanousd, _count_delivered(connection, row.id))
+            self._close(connection, row, "settled", spent)
             connection.execute(
                 update(journal)
                 .where(journal.c.id == row.id)
                 .values(
-                    cost_nanousd=settlement.cost_nanousd,
+                    cost_nanousd=spent.nanousd,
+                    spent_items=spent.items,
                     charge_id=settlement.charge_id or row.charge_id,
                     request_id=settlement.request_id or row.request_id,
                     problem=settlement.problem,
                 )
             )
-            for failure in settlement.failures:
-                connection.execute(
-                    update(journal_item)
-                    .where(
-                        journal_item.c.journal_id == row.id,
-                        journal_item.c.digest == failure.digest,
-                    )
-                    .values(error_code=failure.code, error_message=failure.message)
-                )
-        return settlement.cost_nanousd - int(row.cost_nanousd or 0)
+        return settlement.cost_nanousd - _paid(row).nanousd
 
     def fail(self, key: str, problem: str) -> bool:
         """Close a batch that was certainly not charged; false when it was closed before."""
         with self._database.write() as connection:
-            row = self._close(connection, key, OPEN, "failed", None)
-            if row is None:
+            row = _find(connection, key)
+            if row is None or row.state not in OPEN:
                 return False
+            self._close(connection, row, "failed", _paid(row))
             connection.execute(
                 update(journal).where(journal.c.id == row.id).values(problem=problem)
             )
         return True
 
-    def _close(
-        self,
-        connection: Connection,
-        key: str,
-        states: Sequence[State],
-        closed: State,
-        cost: int | None,
-    ) -> Row[Any] | None:
-        row = _find(connection, key)
-        if row is None or row.state not in states:
-            return None
+    def _close(self, connection: Connection, row: Row[Any], closed: State, spent: Sum) -> None:
         connection.execute(
             update(journal)
             .where(journal.c.id == row.id)
-            .values(state=closed, held_nanousd=0, closed_ns=self._clock())
+            .values(state=closed, held_nanousd=0, held_items=0, closed_ns=self._clock())
         )
         # A batch that was opened again has been paid before: only the difference is new.
-        new = 0 if cost is None else cost - (row.cost_nanousd or 0)
-        budgets.settle(connection, row.run, held_nanousd=row.held_nanousd, spent_nanousd=new)
-        return row
+        paid = _paid(row)
+        holds.settle(
+            connection,
+            row.run,
+            held=Sum(row.held_nanousd, row.held_items),
+            spent=Sum(spent.nanousd - paid.nanousd, spent.items - paid.items),
+        )
 
     def get(self, key: str) -> Entry | None:
         """One batch by its idempotency key."""
@@ -200,11 +194,33 @@ def _find(connection: Connection, key: str) -> Row[Any] | None:
     return connection.execute(query).one_or_none()
 
 
-def _write(connection: Connection, batch: Batch, held: int, old: Row[Any] | None, now: int) -> None:
+def _paid(row: Row[Any] | None) -> Sum:
+    """What the request has been settled to before."""
+    return Sum() if row is None else Sum(row.cost_nanousd or 0, row.spent_items or 0)
+
+
+def _write_failures(connection: Connection, number: int, failures: Sequence[ItemOutcome]) -> None:
+    for failure in failures:
+        connection.execute(
+            update(journal_item)
+            .where(journal_item.c.journal_id == number, journal_item.c.digest == failure.digest)
+            .values(error_code=failure.code, error_message=failure.message)
+        )
+
+
+def _count_delivered(connection: Connection, number: int) -> int:
+    query = select(func.count()).select_from(journal_item)
+    return connection.execute(
+        query.where(journal_item.c.journal_id == number, journal_item.c.error_code.is_(None))
+    ).scalar_one()
+
+
+def _write(connection: Connection, batch: Batch, held: Sum, old: Row[Any] | None, now: int) -> None:
     fresh = {
         "state": "planned",
         "max_cost_nanousd": batch.max_cost_nanousd,
-        "held_nanousd": held,
+        "held_nanousd": held.nanousd,
+        "held_items": held.items,
         "planned_ns": now,
         "sent_ns": None,
         "closed_ns": None,

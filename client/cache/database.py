@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
+from client.cache.copies import keep_copy
 from client.cache.tables import SCHEMA_HEAD
 from client.errors import ClientError
 
@@ -52,6 +53,16 @@ class Database:
         with translated(self.engine.url), self.engine.begin() as connection:
             yield connection
 
+    def compact(self) -> None:
+        """Give space that is no longer used back to the disk; rewrites a SQLite file. Raises CacheError."""
+        if self.file is None:
+            return
+        with translated(self.engine.url), self.engine.connect() as connection:
+            raw = connection.connection.dbapi_connection
+            assert isinstance(raw, sqlite3.Connection)  # noqa: S101 (for the type checker)
+            raw.execute("VACUUM")
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Let go of every connection."""
         self.engine.dispose()
@@ -60,7 +71,8 @@ class Database:
 def open_database(url_or_path: str | Path, *, busy_seconds: float = BUSY_SECONDS) -> Database:
     """The database at a path or SQLAlchemy URL, created and migrated to this version's schema.
 
-    Raises CacheError for a file that is no database, is damaged, locked, or of a newer version.
+    A file of an older version is copied first, to `<name>.before-<schema>` beside it. Raises CacheError
+    for a file that is no database, is damaged, locked, or of a newer version.
     """
     url = _as_url(url_or_path)
     file = _file_of(url)
@@ -136,12 +148,18 @@ def _migrate(engine: Engine, busy_seconds: float) -> None:
 
     try:
         url = engine.url.render_as_string(hide_password=False)
-        upgrade("client", url, busy_timeout_s=busy_seconds)
+        upgrade("client", url, busy_timeout_s=busy_seconds, before=lambda: _copy(engine.url))
     except UnknownRevision as error:
         raise CacheError(
             f"the cache {_shown(engine.url)} was written by another version of vl2v: type "
             "`pip install --upgrade vl2v`, or set VL2V_CACHE_URL to another file"
         ) from error
+
+
+def _copy(url: URL) -> None:
+    file = _file_of(url)
+    if file is not None:
+        keep_copy(file, f"before-{SCHEMA_HEAD}")
 
 
 def _schema_version(engine: Engine) -> str | None:

@@ -1,5 +1,7 @@
 """The client's tables: one file holds what was bought, what it cost and what is still open."""
 
+import time
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -15,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_HEAD = "c0002"
+SCHEMA_HEAD = "c0003"
 """The newest revision under migrations/client; a test compares the two."""
 
 metadata = MetaData(
@@ -44,6 +46,8 @@ embedding = Table(
     Column("view", String(32), nullable=False),
     Column("purpose", String(16), nullable=False),
     Column("vector", LargeBinary, nullable=False),
+    # Empty in rows of before it was kept.
+    Column("stored_ns", BigInteger, default=time.time_ns),
     UniqueConstraint("revision", "modality", "digest", "view"),
 )
 
@@ -70,17 +74,38 @@ file_digest = Table(
     UniqueConstraint("path"),
 )
 
+project = Table(
+    "project",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    # An empty cap is none.
+    Column("cap_nanousd", BigInteger),
+    Column("cap_items", BigInteger),
+    Column("held_nanousd", BigInteger, nullable=False),
+    Column("held_items", BigInteger, nullable=False),
+    Column("spent_nanousd", BigInteger, nullable=False),
+    Column("spent_items", BigInteger, nullable=False),
+    UniqueConstraint("name"),
+    CheckConstraint("held_nanousd >= 0 AND held_items >= 0", name="held_not_negative"),
+    CheckConstraint("spent_nanousd >= 0 AND spent_items >= 0", name="spent_not_negative"),
+)
+
 budget = Table(
     "budget",
     metadata,
     Column("id", _Id, primary_key=True),
     Column("run", Text, nullable=False),
+    Column("project", Text, nullable=False),
     Column("cap_nanousd", BigInteger, nullable=False),
+    Column("cap_items", BigInteger),
     Column("held_nanousd", BigInteger, nullable=False),
+    Column("held_items", BigInteger, nullable=False),
     Column("spent_nanousd", BigInteger, nullable=False),
+    Column("spent_items", BigInteger, nullable=False),
     UniqueConstraint("run"),
-    CheckConstraint("held_nanousd >= 0", name="held_not_negative"),
-    CheckConstraint("spent_nanousd >= 0", name="spent_not_negative"),
+    CheckConstraint("held_nanousd >= 0 AND held_items >= 0", name="held_not_negative"),
+    CheckConstraint("spent_nanousd >= 0 AND spent_items >= 0", name="spent_not_negative"),
 )
 
 journal = Table(
@@ -103,6 +128,9 @@ journal = Table(
     Column("planned_ns", BigInteger, nullable=False),
     Column("sent_ns", BigInteger),
     Column("closed_ns", BigInteger),
+    Column("held_items", BigInteger, nullable=False, server_default="0"),
+    # Embedded, once it is settled.
+    Column("spent_items", BigInteger),
     UniqueConstraint("idempotency_key"),
     CheckConstraint(
         "state in ('planned', 'sent', 'unknown', 'settled', 'failed')", name="state_known"
@@ -120,6 +148,8 @@ journal_item = Table(
     Column("digest", LargeBinary(32), nullable=False),
     Column("error_code", Text),
     Column("error_message", Text),
+    # When its vector was taken out of the cache on purpose.
+    Column("dropped_ns", BigInteger),
     UniqueConstraint("journal_id", "position"),
     Index(None, "digest"),
 )
@@ -142,4 +172,5 @@ __all__ = [
     "journal_view",
     "metadata",
     "model_document",
+    "project",
 ]

@@ -1,12 +1,11 @@
 """`vl2v models`, `balance` and `usage`: what the vendor says."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from client.cli.screen import JsonFlag, print_json, print_table
-from client.errors import UsageError
+from client.cli.times import read_time
 
 __all__ = ["balance", "models", "register", "usage"]
 
@@ -88,7 +87,7 @@ def usage(
     from shared.money import parse_usd, show_usd
 
     with VendorClient() as client:
-        answer = client.usage.get(since=_read_time(since), until=_read_time(until))
+        answer = client.usage.get(since=read_time(since), until=read_time(until))
     if as_json:
         print_json(answer.model_dump(mode="json"))
         return
@@ -107,13 +106,3 @@ def usage(
     total = show_usd(parse_usd(answer.total_cost_usd))
     rows.append(("total", "", "", answer.total_items, "", "", total))
     print_table(["hour", "model", "modality", "items", "free", "failed", "cost"], rows)
-
-
-def _read_time(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(f"{text!r} is not a time: write it like 2026-11-22T09:00") from error
-    return time if time.tzinfo else time.replace(tzinfo=UTC)

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import numpy as np
 
-from client.api import VendorClient
+from client.api import AsyncVendorClient, VendorClient
 from shared.codecs import encode_base64
 from shared.digests import digest_image, digest_text
 from shared.errors import ERROR_KINDS, TYPE_PREFIX, ErrorCode
@@ -79,6 +79,8 @@ class StandInVendor:
     faults: deque[str] = field(default_factory=deque)
     """Each embedding request takes the first: drop-before, drop-after, or an error code."""
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    delay_ms: int = 1
+    """What a refusal asks to wait."""
     before_answer: Callable[[], None] = lambda: None
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -134,8 +136,10 @@ class StandInVendor:
             )
         if path == "/v1/charges":
             wanted = query.get("idempotency_key", [None])[0]
+            after, limit = query.get("after", [""])[0], int(query.get("limit", ["100"])[0])
             found = [c.document() for c in self.charges.values() if wanted in (None, c.key)]
-            return self._say({"data": found, "has_more": False})
+            found = [document for document in found if document["id"] > after]
+            return self._say({"data": found[:limit], "has_more": len(found) > limit})
         return self._refuse(ErrorCode.MODEL_NOT_FOUND, "there is nothing here")
 
     def _embed(self, key: str, body: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
@@ -180,13 +184,14 @@ class StandInVendor:
             self.charges[key] = known
             replayed = False
         else:
-            replayed = True
+            replayed, new = True, {}
             known.replays += 1
             if known.replays > self.replays:
                 return self._refuse(ErrorCode.REPLAY_LIMIT, "replayed too often today")
         cost = 0 if replayed else known.cost
+        # The first of its kind has the price; the rest of them are free.
         data = [
-            self._row(index, digest, ok, body["embed_dtype"])
+            self._row(index, digest, ok, body["embed_dtype"], new.pop(digest, None))
             for index, (_, digest, ok) in enumerate(items)
         ]
         extra = {
@@ -211,12 +216,15 @@ class StandInVendor:
         data = base64.b64decode(item["image"])
         return "image", digest_image(data), BROKEN not in data
 
-    def _row(self, index: int, digest: bytes, ok: bool, dtype: Any) -> dict[str, Any]:
+    def _row(
+        self, index: int, digest: bytes, ok: bool, dtype: Any, charged: str | None
+    ) -> dict[str, Any]:
         if not ok:
             error = {"code": "invalid_image", "message": "damaged"}
             return {"index": index, "embedding": None, "cost_usd": "0.000000000", "error": error}
         vector = encode_base64(self.vector(digest), dtype)
-        return {"index": index, "embedding": vector, "cost_usd": "0.000000000"}
+        price = {"image": IMAGE_NANOUSD, "text": TEXT_NANOUSD, None: 0}[charged]
+        return {"index": index, "embedding": vector, "cost_usd": format_usd(price)}
 
     def vector(self, digest: bytes) -> Any:
         raw = np.random.default_rng(list(digest)).normal(size=self.dimension)
@@ -267,7 +275,7 @@ class StandInVendor:
         headers = {
             "x-request-id": "req_x",
             "x-should-retry": str(kind.retryable).lower(),
-            "retry-after-ms": "1",
+            "retry-after-ms": str(self.delay_ms),
         }
         return kind.status, headers, json.dumps(problem).encode()
 
@@ -286,5 +294,10 @@ class StandInVendor:
 
     def client(self, **options: Any) -> VendorClient:
         return VendorClient(
+            api_key=KEY, base_url="http://127.0.0.1:1", transport=self.transport(), **options
+        )
+
+    def async_client(self, **options: Any) -> AsyncVendorClient:
+        return AsyncVendorClient(
             api_key=KEY, base_url="http://127.0.0.1:1", transport=self.transport(), **options
         )

@@ -1,5 +1,6 @@
 """The client as a program uses it, against a vendor that meters honestly."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,16 @@ from client.api import (
     PermissionDeniedError,
     RateLimitError,
     RequestTooLargeError,
+    TextInput,
     UnprocessableEntityError,
     VendorClient,
     VendorError,
+    content_key,
 )
+from client.api.answers import read_embeddings
 from shared.codecs import Vector
 from shared.digests import digest_image, digest_text
+from shared.wire import Embedding, EmbeddingResponse, ItemError, Usage
 from tests.client.pictures import make_picture
 from tests.client.standin import BROKEN, IMAGE_NANOUSD, KEY, TEXT_NANOUSD, StandInVendor
 
@@ -128,6 +133,131 @@ class TestEmbedding:
         assert again.replayed
         assert again.cost_nanousd == 0
         assert vendor.debited == TEXT_NANOUSD
+
+
+class TestReceipts:
+    def test_money_is_an_integer_and_a_decimal_string(self, vendor: StandInVendor) -> None:
+        with vendor.client() as client:
+            out = client.embeddings.create(model="toy", input="a cat")
+        assert (out.cost_nanousd, out.cost_usd) == (TEXT_NANOUSD, "0.000010000")
+        assert (out.data[0].cost_nanousd, out.data[0].cost_usd) == (TEXT_NANOUSD, "0.000010000")
+        assert out.dimension == vendor.dimension
+
+    def test_what_was_bought_before_is_cached_and_what_is_repeated_is_free(
+        self, vendor: StandInVendor
+    ) -> None:
+        vendor.rebuy_free = True
+        with vendor.client() as client:
+            client.embeddings.create(model="toy", input="a cat")
+            out = client.embeddings.create(
+                model="toy", input=["a cat", "a dog", "a dog", ImageInput(BROKEN)]
+            )
+        assert [item.free for item in out.data] == [True, False, True, False]
+        assert [item.cached for item in out.data] == [True, False, False, False]
+        assert [item.repeated for item in out.data] == [False, False, True, False]
+
+    def test_an_answer_without_a_vector_has_no_dimension(self) -> None:
+        failed = Embedding(
+            index=0,
+            embedding=None,
+            cost_usd="0",
+            error=ItemError(code="invalid_image", message="damaged"),
+        )
+        answer = EmbeddingResponse(
+            data=[failed],
+            model="toy@r",
+            usage=Usage(prompt_tokens=0, total_tokens=0),
+            cost_usd="0",
+            charge_id="chg_1",
+        )
+        body = answer.model_dump_json().encode()
+        out = read_embeddings(body, {}, repeats=[False], dtype="float32", retries=0)
+        assert out.dimension is None
+        assert not out.data[0].free
+
+    def test_every_charge_is_listed_a_page_at_a_time(self, vendor: StandInVendor) -> None:
+        with vendor.client() as client:
+            for word in "abcde":
+                client.embeddings.create(model="toy", input=word, idempotency_key=word)
+            found = [charge.idempotency_key for charge in client.charges.iterate(page=2)]
+            rest = [charge.idempotency_key for charge in client.charges.iterate(after="chg_0002")]
+            assert client.charges.get("c").id == "chg_0002"  # type: ignore[union-attr]
+            assert client.charges.get("z") is None
+        assert (found, rest) == (list("abcde"), ["d", "e"])
+        assert sum(path == "/v1/charges" for _, path, _ in vendor.requests) == 3 + 1 + 2
+
+    def test_no_charge_at_all_is_no_page(self, vendor: StandInVendor) -> None:
+        with vendor.client() as client:
+            assert list(client.charges.iterate()) == []
+
+
+class TestKeys:
+    def test_the_same_content_has_the_same_key_anywhere(self) -> None:
+        picture = ImageInput(make_picture(1))
+        key = content_key(["cafe\u0301", picture], model="toy@r1")
+        assert key == content_key([TextInput("caf\u00e9"), picture], model="toy@r1")
+        others = [
+            content_key([picture, "caf\u00e9"], model="toy@r1"),
+            content_key(["caf\u00e9", picture], model="toy@r2"),
+            content_key(["caf\u00e9", picture], model="toy@r1", scope="again"),
+        ]
+        assert len({key, *others}) == 4
+
+    def test_a_content_key_makes_asking_again_one_purchase(self, vendor: StandInVendor) -> None:
+        key = content_key(["a cat"], model="toy")
+        with vendor.client() as client:
+            for _ in range(3):
+                client.embeddings.create(model="toy", input="a cat", idempotency_key=key)
+        assert vendor.debited == TEXT_NANOUSD
+
+
+class TestDeadline:
+    def test_options_change_limits_and_keep_the_connections(self, vendor: StandInVendor) -> None:
+        vendor.faults.extend(["internal"] * 9)
+        with vendor.client(sleep=instant, max_retries=0) as client:
+            patient = client.with_options(max_retries=3)
+            with pytest.raises(InternalServerError) as caught:
+                patient.embeddings.create(model="toy", input="a cat")
+            assert caught.value.retries == 3
+            with pytest.raises(InternalServerError) as caught:
+                client.embeddings.create(model="toy", input="a cat")
+            assert caught.value.retries == 0
+
+    def test_no_wait_goes_beyond_the_deadline(self, vendor: StandInVendor) -> None:
+        now = [0.0]
+
+        def sleep(seconds: float) -> None:
+            now[0] += seconds
+
+        vendor.faults.extend(["internal"] * 9)
+        vendor.delay_ms = 4000
+        with (
+            vendor.client(sleep=sleep, clock=lambda: now[0], max_retries=9, deadline=10) as client,
+            pytest.raises(InternalServerError) as caught,
+        ):
+            client.embeddings.create(model="toy", input="a cat")
+        assert caught.value.retries == 2
+        assert now[0] == 8
+
+    def test_an_answer_that_drips_is_given_up_at_the_timeout(self) -> None:
+        import httpx
+
+        now = [0.0]
+
+        def drip() -> Iterator[bytes]:
+            for _ in range(100):
+                now[0] += 1
+                yield b" "
+
+        transport = httpx.MockTransport(lambda _: httpx.Response(200, content=drip()))
+        with (
+            VendorClient(
+                api_key=KEY, transport=transport, clock=lambda: now[0], timeout=5, max_retries=0
+            ) as client,
+            pytest.raises(APITimeoutError, match="did not answer within 5 s"),
+        ):
+            client.balance.get()
+        assert now[0] == 6
 
 
 class TestRetries:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from client.api.retry import next_delay, read_retry_after, should_retry
+from client.api import APIConnectionError, APIStatusError
+from client.api.retry import RetryPolicy, Tries, next_delay, read_retry_after, should_retry
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504])
@@ -53,3 +54,48 @@ def test_a_vendor_that_asks_for_more_than_two_minutes_is_not_waited_for() -> Non
 
 def test_a_delay_that_is_no_number_is_ignored() -> None:
     assert next_delay(1, {"retry-after": "nan"}, chance=0, now=0) == 0.5
+
+
+def refused(status: int, **headers: str) -> APIStatusError:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return APIStatusError("no", status_code=status, headers=named, problem=None, request_id=None)
+
+
+class TestTries:
+    def test_a_try_takes_no_longer_than_what_is_left_of_the_call(self) -> None:
+        tries = Tries(RetryPolicy(timeout=120, deadline=200), began=1000)
+        assert tries.start(1000) == 120
+        assert tries.start(1150) == 50
+        assert tries.start(1300) == 0.001
+        assert tries.retries == 2
+
+    def test_a_wait_beyond_the_deadline_is_not_begun(self) -> None:
+        tries = Tries(RetryPolicy(deadline=10), began=0)
+        tries.start(0)
+        late = refused(429, retry_after="6")
+        assert tries.delay_after(late, now=3.9, wall=0, chance=0) == 6
+        assert tries.delay_after(late, now=4.0, wall=0, chance=0) is None
+
+    def test_the_error_says_how_often_it_was_tried_again(self) -> None:
+        tries = Tries(RetryPolicy(max_retries=1), began=0)
+        errors = [APIConnectionError("x"), APIConnectionError("x")]
+        delays = []
+        for error in errors:
+            tries.start(0)
+            delays.append(tries.delay_after(error, now=0, wall=0, chance=0))
+        assert delays == [0.5, None]
+        assert [error.retries for error in errors] == [0, 1]
+
+    def test_a_refusal_that_is_not_tried_again_is_final_at_once(self) -> None:
+        tries = Tries(RetryPolicy(), began=0)
+        tries.start(0)
+        assert tries.delay_after(refused(402), now=0, wall=0, chance=0) is None
+
+    def test_a_retry_after_date_is_read_by_the_vendors_own_clock(self) -> None:
+        tries = Tries(RetryPolicy(), began=0)
+        tries.start(0)
+        dates = {"date": "Thu, 01 Jan 1970 01:00:00 GMT"}
+        later = refused(503, retry_after="Thu, 01 Jan 1970 01:00:30 GMT", **dates)
+        assert tries.delay_after(later, now=0, wall=0, chance=0) == 30
+        undated = refused(503, retry_after="Thu, 01 Jan 1970 01:00:30 GMT")
+        assert tries.delay_after(undated, now=0, wall=3600 + 20, chance=0) == 10
