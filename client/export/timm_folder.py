@@ -76,19 +76,31 @@ def _build(student: FinishedStudent) -> nn.Module:
     if config is not None and config.fixed_input_size:
         options["img_size"] = spec.image_size
     model: Any = timm.create_model(spec.name, **options)
-    classifier = model.get_classifier()
-    if not isinstance(classifier, nn.Linear):
-        raise TrainingError(
-            f"{spec.name} has a classifier of a kind that cannot carry the head "
-            f"({type(classifier).__name__}): export another student"
-        )
     model.load_state_dict(student.student.backbone.state_dict(), strict=False)
     weight, bias = fold_head(student)
-    with torch.no_grad():
-        classifier.weight.copy_(weight)
-        classifier.bias.copy_(bias)
+    for classifier in _find_classifiers(model, spec.name):
+        with torch.no_grad():
+            classifier.weight.copy_(weight)
+            classifier.bias.copy_(bias)
     ready: nn.Module = model.eval()
     return ready
+
+
+def _find_classifiers(model: Any, name: str) -> list[nn.Linear]:
+    """The classifier, or both of a model that averages the answers of two tokens (DeiT distilled).
+
+    Such a model's features are the mean of the two tokens, so the same head on each gives the head
+    of the mean.
+    """
+    found = model.get_classifier()
+    classifiers = list(found) if isinstance(found, tuple) else [found]
+    if not all(isinstance(classifier, nn.Linear) for classifier in classifiers):
+        kinds = ", ".join(type(classifier).__name__ for classifier in classifiers)
+        raise TrainingError(
+            f"{name} has a classifier of a kind that cannot carry the head ({kinds}): take it along "
+            "with `--to onnx`, or export another student"
+        )
+    return classifiers
 
 
 @torch.no_grad()

@@ -32,11 +32,18 @@ class StudentSpec:
 class Student(nn.Module):
     """head(backbone(x)) with one Linear as head; takes float[n, 3, s, s] in [0, 1]."""
 
-    def __init__(self, spec: StudentSpec, backbone: nn.Module, mean: list[float], std: list[float]):
+    def __init__(
+        self,
+        spec: StudentSpec,
+        backbone: nn.Module,
+        width: int,
+        mean: list[float],
+        std: list[float],
+    ):
         super().__init__()
         self.spec = spec
         self.backbone = backbone
-        self.head = nn.Linear(int(backbone.num_features), spec.head_width)  # type: ignore[arg-type]
+        self.head = nn.Linear(width, spec.head_width)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
@@ -83,7 +90,8 @@ def build_student(
         options["img_size"] = spec.image_size
     try:
         backbone, origin = _make_backbone(spec.name, options, weights)
-    except (AssertionError, ValueError, TypeError) as error:
+        width = _measure_width(backbone, spec.image_size)
+    except (AssertionError, RuntimeError, ValueError, TypeError) as error:
         raise TrainingError(
             f"student {spec.name} cannot be built for {spec.image_size} px images: {error}; "
             "try another --image-size"
@@ -91,7 +99,16 @@ def build_student(
     backbone = backbone.to(memory_format=torch.channels_last)
     settings = timm.data.resolve_data_config(model=backbone)
     torch.manual_seed(seed)
-    return Student(spec, backbone, list(settings["mean"]), list(settings["std"])), origin
+    return Student(spec, backbone, width, list(settings["mean"]), list(settings["std"])), origin
+
+
+@torch.no_grad()
+def _measure_width(backbone: nn.Module, side: int) -> int:
+    """dS, by asking: some families widen their features after `num_features` (MobileNetV3, VGG)."""
+    was_training = backbone.training
+    width = int(backbone.eval()(torch.zeros(1, 3, side, side)).shape[-1])
+    backbone.train(was_training)
+    return width
 
 
 def _make_backbone(name: str, options: dict[str, Any], weights: str) -> tuple[nn.Module, str]:
