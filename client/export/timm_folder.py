@@ -61,8 +61,15 @@ def fold_head(student: FinishedStudent) -> tuple[Tensor, Tensor]:
     """(weight float32[k, dS], bias float32[k]) of the classifier that gives the student's answers.
 
     T·(W f + b) and the cosines to T have their largest entry in the same place: |W f + b| is common.
+    Raises TrainingError for a head that is no single Linear.
     """
-    weight, bias = student.student.head.weight, student.student.head.bias
+    head = student.student.head
+    if not isinstance(head, nn.Linear):
+        raise TrainingError(
+            f"the head of a {student.config.method} student is more than one linear layer and does "
+            "not fit timm's classifier: take it along with `--to onnx`"
+        )
+    weight, bias = head.weight, head.bias
     if student.texts is None:
         return weight, bias
     texts = student.texts * student.logit_scale
