@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from client.data.folders import find_images
+from client.export.evidence import spread_out
 from client.train.augment import to_unit_range
 from client.train.errors import TrainingError
 from client.train.finished import FinishedStudent, load_finished
@@ -131,8 +132,7 @@ def _find_pictures(run: RunFolder, side: int) -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)
     drawn = torch.rand(RANDOM_PICTURES, 3, side, side, generator=generator)
     found = list(find_images(Path(run.read_config()["data"])))
-    spread = np.unique(np.linspace(0, len(found) - 1, REAL_PICTURES).astype(int)) if found else []
-    pixels = [decode_picture(found[i], side) for i in spread]
+    pixels = [decode_picture(found[i], side) for i in spread_out(len(found), REAL_PICTURES)]
     return [drawn, drawn[:1], *([to_unit_range(np.stack(pixels))] if pixels else [])]
 
 

@@ -1,5 +1,7 @@
 """Students of different families are trained, asked, and taken to timm and ONNX alike."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import timm
@@ -51,7 +53,9 @@ def test_a_family_goes_from_training_to_timm_and_onnx(name, study, tmp_path):
     assert [len(answer) for answer in answers] == [3, 3]
     folder = export_timm(run, tmp_path / "model")
     assert timm.create_model(f"local-dir:{folder}", pretrained=True).num_classes == 3
-    assert export_onnx(run, tmp_path / "model.onnx").is_file()
+    if name == "test_vit":
+        # One of them: the exporter takes seconds, and what it makes is compared at export time.
+        assert export_onnx(run, tmp_path / "model.onnx").is_file()
 
 
 def test_the_features_of_a_distilled_deit_are_the_mean_of_its_two_tokens():
@@ -61,7 +65,8 @@ def test_the_features_of_a_distilled_deit_are_the_mean_of_its_two_tokens():
     student.eval()
     images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     normal = (images - student.get_buffer("mean")) / student.get_buffer("std")
-    tokens = student.backbone.forward_features(normal)
+    backbone: Any = student.backbone
+    tokens = backbone.forward_features(normal)
     wanted = tokens[:, :2].mean(dim=1)
     assert np.allclose(student.features(images).detach(), wanted.detach(), atol=1e-5)
 
