@@ -19,6 +19,7 @@ COMMANDS = (
     "predict",
     "export",
     "report",
+    "card",
     "bench",
     "demo",
     "doctor",

@@ -7,7 +7,7 @@ import typer
 
 from client.cli import options
 from client.cli.screen import errors
-from client.cli.training import require_torch
+from client.cli.training import open_store, require_torch
 
 FORMATS = ("timm", "onnx")
 
@@ -28,6 +28,7 @@ def export(
         typer.Option(help="Folder to write, default RUN/export; with onnx also a FILE.onnx."),
     ] = None,
     threads: options.Threads = None,
+    cache: options.Cache = None,
 ) -> None:
     """Take a finished student to timm, or to one ONNX file; checked against the student on load.
 
@@ -48,8 +49,8 @@ def export(
     else:
         from client.export.timm_folder import export_timm
 
-        with errors().status("exporting"):
-            made = export_timm(folder, out or run / "export")
+        with open_store(cache) as store, errors().status("exporting"):
+            made = export_timm(folder, out or run / "export", memo=store.digests)
         said = f'load it with timm.create_model("local-dir:{made}", pretrained=True)'
     typer.echo(str(made))
     errors().print(said, markup=False)

@@ -70,6 +70,7 @@ def draw_curves(curves: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> Pi
     lines = math.ceil(len(curves) / PANELS)
     with drawing(WIDTH, 2.9 + 0.24 * lines) as figure:
         left, right = figure.subplots(1, 2)
+        figure.get_layout_engine().set(wspace=0.08)
         for number, (label, rows) in enumerate(curves):
             style = _style(number)
             seen = [(row["step"], 100 * row["validation"]) for row in rows if "validation" in row]

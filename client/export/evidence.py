@@ -15,6 +15,7 @@ from client.data.splits import split_pictures
 from client.train.answers import Answers, load_answers
 from client.train.calibration import Calibration, calibrate
 from client.train.errors import TrainingError
+from client.train.evaluate import measure
 from client.train.fold import Fold, Rows
 from client.train.runs import RunFolder, find_runs
 
@@ -38,6 +39,11 @@ class ReportedRun:
     folder: RunFolder
     config: Document
     result: Document
+
+    @classmethod
+    def read(cls, folder: RunFolder) -> "ReportedRun":
+        """The run in a folder. Raises TrainingError when it is not finished."""
+        return cls(folder, folder.read_config(), folder.result())
 
     @property
     def method(self) -> str:
@@ -84,6 +90,17 @@ class Evidence:
         """All asked pictures of the sources' validation parts."""
         return self._all(self.fold.sources)
 
+    def agrees(self, domain: str) -> bool:
+        """Whether answers and labels give the accuracy that the run wrote down.
+
+        They do not when pictures were exchanged, or grouped anew, since.
+        """
+        rows, noted = self.rows(domain), self.run.accuracy(domain)
+        if noted is None or not len(rows):
+            return True
+        seen = measure(self.answers.classes[rows], self.fold.labels[rows]).per_class
+        return abs(seen - noted) < 1e-6
+
     def calibration(self, rows: Rows) -> Calibration | None:
         """The calibration on these pictures; None when there are none."""
         if not len(rows):
@@ -101,11 +118,7 @@ def read_runs(places: Sequence[Path]) -> list[ReportedRun]:
     Raises TrainingError when there is none.
     """
     folders = [folder for place in places for folder in find_runs(place)]
-    runs = [
-        ReportedRun(folder, folder.read_config(), folder.result())
-        for folder in folders
-        if "selection" not in folder.path.parts
-    ]
+    runs = [ReportedRun.read(folder) for folder in folders if "selection" not in folder.path.parts]
     if not runs:
         raise TrainingError(
             f"no finished run in {', '.join(map(str, places))}: make one with `vl2v train`"
@@ -128,7 +141,7 @@ def scan_again(run: ReportedRun, memo: DigestMemo | None = None) -> Manifest | N
 
 
 def load_evidence(run: ReportedRun, manifest: Manifest | None) -> Evidence | None:
-    """The run's answers on the folder; None where the folder or the answers are not there."""
+    """The run's answers on the folder; None where either is not there, or is not what it was."""
     if manifest is None:
         return None
     try:
@@ -139,7 +152,8 @@ def load_evidence(run: ReportedRun, manifest: Manifest | None) -> Evidence | Non
         return None
     config = run.config
     split = split_pictures(manifest, seed=config["split_seed"], holdout=config["holdout"])
-    return Evidence(run, Fold(manifest, split, tuple(config["targets"])), answers)
+    found = Evidence(run, Fold(manifest, split, tuple(config["targets"])), answers)
+    return found if all(map(found.agrees, manifest.domains)) else None
 
 
 def average(values: Sequence[float]) -> tuple[float, float | None]:

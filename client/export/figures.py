@@ -55,6 +55,8 @@ _STYLE = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
+    # A class may be called `$` or `_`.
+    "text.parse_math": False,
     # The same results give the same file.
     "svg.hashsalt": "vl2v",
 }

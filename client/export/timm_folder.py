@@ -9,7 +9,9 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from client.export.card import write_card
+from client.data.manifest import DigestMemo
+from client.export.card import TIMM_USE, describe_card
+from client.export.evidence import ReportedRun
 from client.train.errors import TrainingError
 from client.train.finished import FinishedStudent, load_finished
 from client.train.runs import RunFolder
@@ -20,12 +22,13 @@ TOLERANCE = 1e-4
 __all__ = ["export_timm"]
 
 
-def export_timm(run: RunFolder, out: Path) -> Path:
+def export_timm(run: RunFolder, out: Path, *, memo: DigestMemo | None = None) -> Path:
     """Write model.safetensors, config.json, classes.json and a model card to `out`.
 
     The class texts are folded into the frozen head: classifier = scale · T·(W, b), so the copy
     needs neither vendor nor cache, and its largest logit is the student's answer. The folder is
-    loaded again and compared before it takes its place. Raises TrainingError.
+    loaded again and compared before it takes its place. memo: spares the card a second reading of
+    unchanged pictures. Raises TrainingError.
     """
     student = load_finished(run)
     model = _build(student)
@@ -48,7 +51,8 @@ def export_timm(run: RunFolder, out: Path) -> Path:
     )
     _compare(student, partial)
     (partial / "classes.json").write_text(json.dumps(student.classes, indent=1), encoding="utf-8")
-    write_card(partial / "README.md", run, student.classes)
+    card = describe_card([ReportedRun.read(run)], TIMM_USE, memo)
+    (partial / "README.md").write_text(card, encoding="utf-8")
     for file in partial.iterdir():
         file.chmod(0o644)  # safetensors writes for its owner alone
     if out.exists():
