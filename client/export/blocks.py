@@ -43,6 +43,8 @@ class Figure:
     picture: Picture
     caption: str
     numbers: Table | None = None
+    unfolded: bool = False
+    """Whether the numbers show at once."""
 
 
 @dataclass(frozen=True, slots=True)

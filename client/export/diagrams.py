@@ -66,7 +66,10 @@ def _draw_dot(axes: Any, mean: float, place: int, error: float, *, filled: bool)
 
 
 def draw_curves(curves: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> Picture:
-    """Two panels over steps: source validation, and each method's own loss."""
+    """Two panels over steps: source validation, and each method's loss between its own extremes.
+
+    Losses of different methods have no common scale.
+    """
     lines = math.ceil(len(curves) / PANELS)
     with drawing(WIDTH, 2.9 + 0.24 * lines) as figure:
         left, right = figure.subplots(1, 2)
@@ -78,11 +81,12 @@ def draw_curves(curves: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> Pi
             if seen:
                 left.plot(*zip(*seen, strict=True), marker=MARKS[number % len(MARKS)], **style)
             if lost:
-                right.plot(*zip(*lost, strict=True), **style)
+                right.plot(*_rescale(lost), **style)
             # One legend for both panels: a method may appear in either alone.
             left.plot([], [], marker=MARKS[number % len(MARKS)], label=label, **style)
         left.set_ylabel("source validation, %")
-        right.set_ylabel("training loss, each method's own")
+        right.set_ylabel("training loss, each on its own scale")
+        right.set_yticks([0, 1], ["lowest", "highest"])
         for axes in (left, right):
             axes.set_xlabel("step")
             tidy(axes)
@@ -92,6 +96,13 @@ def draw_curves(curves: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> Pi
             "source validation, and training loss."
         )
         return make_svg(figure, alt)
+
+
+def _rescale(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """Steps, and values from 0 at the lowest to 1 at the highest."""
+    values = [value for _, value in points]
+    span = max(values) - min(values) or 1.0
+    return [step for step, _ in points], [(value - min(values)) / span for value in values]
 
 
 def draw_points(series: Mapping[str, Sequence[Mapping[str, Any]]], x_name: str) -> Picture:

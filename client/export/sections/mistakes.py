@@ -47,6 +47,7 @@ def describe_confusions(evidence: Evidence) -> list[Block]:
             "Confusions: rows are true classes, columns what was said; the darker, the larger the "
             f"share of the row's pictures{part}.",
             _list_confusions(counts, wrong, classes),
+            unfolded=True,
         )
     ]
 

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from client.cli import app
 from client.export.onnx_file import TOLERANCE, AnsweringStudent, export_onnx, require_packages
 from client.train.augment import to_unit_range
 from client.train.errors import TrainingError
@@ -65,9 +67,11 @@ def test_its_metadata_says_how_to_use_it(exported):
 
 
 def test_a_folder_gets_the_file_under_its_usual_name(finished, tmp_path):
-    file = export_onnx(finished.run("adip"), tmp_path / "model")
-    assert file == tmp_path / "model" / "student.onnx"
-    assert [path.name for path in file.parent.iterdir()] == ["student.onnx"]
+    run, out = str(finished.path / "adip"), str(tmp_path / "model")
+    done = CliRunner().invoke(app, ["export", run, "--to", "onnx", "--out", out])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.strip() == str(tmp_path / "model" / "student.onnx")
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["student.onnx"]
 
 
 def test_an_answer_that_differs_is_refused_and_nothing_is_left(finished, tmp_path):
