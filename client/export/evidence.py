@@ -77,8 +77,9 @@ class Evidence:
     def rows(self, domain: str) -> Rows:
         """The pictures of a domain that were asked about: all of a target, a source's validation."""
         inside = [self.fold.part(domain, "in")] if domain in self.fold.targets else []
-        rows = np.sort(np.concatenate([self.fold.part(domain, "out"), *inside]))
-        return rows[self.answers.asked[rows]]
+        rows: Rows = np.sort(np.concatenate([self.fold.part(domain, "out"), *inside]))
+        kept: Rows = rows[self.answers.asked[rows]]
+        return kept
 
     @cached_property
     def tested(self) -> Rows:

@@ -108,7 +108,7 @@ def _choose_comparable(runs: Sequence[ReportedRun]) -> list[ReportedRun]:
         config = group[0].config
         return sum(config.get(key, value) == value for key, value in full.items()), len(group)
 
-    return list(max(terms.values(), key=rank))
+    return max(terms.values(), key=rank)
 
 
 def _prefer(runs: Sequence[ReportedRun]) -> ReportedRun | None:

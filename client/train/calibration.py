@@ -1,6 +1,7 @@
 """How far a student's probabilities are to be believed: expected calibration error."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ class Calibration:
         return float((self.counts * gaps).sum() / self.counts.sum())
 
 
-def calibrate(probabilities: NDArray[np.float32], labels: NDArray[np.int64]) -> Calibration:
+def calibrate(probabilities: NDArray[np.floating[Any]], labels: NDArray[np.int64]) -> Calibration:
     """The calibration of float[n, k] probabilities against int64[n] labels; n is at least 1."""
     top = probabilities.max(axis=1).astype(np.float64)
     right = probabilities.argmax(axis=1) == labels

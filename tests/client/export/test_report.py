@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from client.export.blocks import Gallery, Table
 from client.export.evidence import ReportedRun, load_evidence
 from client.export.report import write_report
 from client.export.sections.domains import describe_agreement
@@ -94,6 +95,7 @@ class TestNumbers:
     def test_agreement_is_the_share_of_like_answers(self, finished):
         teacher, student = _evidence(finished, "zero-shot"), _evidence(finished, "adip")
         table = describe_agreement([teacher, student])[0]
+        assert isinstance(table, Table)
         rows = student.fold.tested
         ours, theirs = student.answers.classes[rows], teacher.answers.classes[rows]
         assert table.rows[0][3] == f"{100 * np.mean(ours == theirs):.1f}"
@@ -112,6 +114,7 @@ class TestNumbers:
 
     def test_mistakes_come_surest_first_and_none_is_right(self, finished):
         [gallery] = describe_mistakes(_evidence(finished, "erm"))
+        assert isinstance(gallery, Gallery)
         assert not any(item.right for item in gallery.items)
         shares = [int(item.said.split()[-1].rstrip("%")) for item in gallery.items]
         assert shares == sorted(shares, reverse=True)
