@@ -22,6 +22,7 @@ COMMANDS = (
     "predict",
     "export",
     "report",
+    "card",
     "bench",
     "frontier",
     "tune",

@@ -32,7 +32,7 @@ def evaluate(
     cache: options.Cache = None,
     as_json: options.Json = False,
 ) -> None:
-    """Accuracy per domain: training part, validation part, and all pictures. Costs nothing.
+    """Accuracy and calibration error per domain: training part, validation part, all. Costs nothing.
 
     Example: vl2v evaluate runs/adip-sketch
     """
@@ -42,9 +42,12 @@ def evaluate(
         for row in rows:
             typer.echo(json.dumps(row))
         return
-    columns = ("domain", "role", "part", "pictures", "accuracy", "mean per class")
+    columns = ("domain", "role", "part", "pictures", "accuracy", "mean per class", "ECE")
     cells = [
-        (*list(row.values())[:4], f"{row['accuracy']:.1%}", f"{row['class_accuracy']:.1%}")
+        (
+            *(row[name] for name in columns[:4]),
+            *(f"{row[name]:.1%}" for name in ("accuracy", "class_accuracy", "ece")),
+        )
         for row in rows
     ]
     print_table(columns, cells)

@@ -14,7 +14,7 @@ from client.cli.screen import INTERRUPTED, JsonFlag, errors
 from client.data.choosing import Selection
 from client.errors import UsageError
 
-__all__ = ["fetch", "register"]
+__all__ = ["fetch", "read_budget", "register"]
 
 
 def register(app: typer.Typer) -> None:
@@ -111,7 +111,7 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
     order = FetchOrder(
         data=data,
         model=model,
-        cap_nanousd=_read_budget(budget),
+        cap_nanousd=read_budget(budget),
         targets=tuple(target or ()),
         purpose=purpose,
         templates=tuple(templates or ()),
@@ -136,7 +136,8 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
         carry_out(order, stop, as_json=as_json)
 
 
-def _read_budget(text: str | None) -> int | None:
+def read_budget(text: str | None) -> int | None:
+    """Nano-dollars of a --budget; None where none was given. Raises UsageError."""
     from shared.money import parse_usd
 
     if text is None:

@@ -51,7 +51,7 @@ from shared.wire import ModelDocument
 DEFAULT_TEMPLATE = "a photo of a {}"
 """For a vendor that recommends none."""
 
-__all__ = ["FetchOrder", "carry_out"]
+__all__ = ["FetchOrder", "carry_out", "find_model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def carry_out(order: FetchOrder, stop: threading.Event, *, as_json: bool) -> Non
     ):
         with errors().status("reading the pictures"):
             manifest = scan_folders(order.data, memo=store.digests)
-        document = _find_model(client, order.model)
+        document = find_model(client, order.model)
         wants, sources = _choose(order, manifest, document)
         run = order.run or name_run(manifest.root, document.id)
         desk = _Desk(order, client, store, Journal(store.database), Budgets(store.database), run)
@@ -186,7 +186,8 @@ def _comforting() -> Iterator[None]:
         raise
 
 
-def _find_model(client: VendorClient, model: str) -> ModelDocument:
+def find_model(client: VendorClient, model: str) -> ModelDocument:
+    """The document of `id` or `id@revision` on sale now. Raises UsageError for another one."""
     name, _, revision = model.partition("@")
     try:
         document = client.models.get(name)

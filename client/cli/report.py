@@ -28,15 +28,17 @@ def report(
     threads: options.Threads = None,
     cache: options.Cache = None,
 ) -> None:
-    """Write one self-contained HTML page: accuracy, what was paid, curves, predictions, sizes.
+    """Write one self-contained HTML page: accuracy with errors, confusions, calibration, agreement
+    with the teacher, mistakes, curves and cost.
 
     Example: vl2v report runs --out report.html
     """
     require_torch(threads)
     from client.export.report import write_report
 
-    with errors().status("writing the report"):
-        count = write_report(runs, out, image_price=_find_price(runs, cache), teacher=teacher)
+    price = _find_price(runs, cache)
+    with open_store(cache) as store, errors().status("writing the report"):
+        count = write_report(runs, out, image_price=price, teacher=teacher, memo=store.digests)
     typer.echo(str(out))
     errors().print(f"{count} runs; open it in a browser")
 

@@ -22,7 +22,7 @@ from client.data.manifest import (
 READERS = 4
 LAYOUT = "DATA/domain/class/image.png"
 
-__all__ = ["scan_folders"]
+__all__ = ["find_images", "scan_folders"]
 
 
 def scan_folders(root: Path, *, memo: DigestMemo | None = None) -> Manifest:
@@ -61,6 +61,11 @@ def scan_folders(root: Path, *, memo: DigestMemo | None = None) -> Manifest:
         classes=tuple(sorted({picture.label for picture in pictures})),
         unreadable=tuple(unreadable),
     )
+
+
+def find_images(root: Path) -> list[Path]:
+    """Every file of the layout with an image's suffix, sorted, unread; none when the folder is gone."""
+    return [root / path for path, _, _ in _find_files(root)] if root.is_dir() else []
 
 
 def _find_files(root: Path) -> Iterator[tuple[str, str, str]]:

@@ -20,6 +20,7 @@ __all__ = [
     "SYNONYMS_FILE",
     "PromptStyle",
     "build_prompts",
+    "list_templates",
     "load_synonyms",
     "make_prompts",
 ]
@@ -37,16 +38,20 @@ def make_prompts(
     templates: what the vendor recommends; sources: the domains that are trained on. A target's name
     is never among the texts. Raises DataError.
     """
+    synonyms = load_synonyms(manifest.root) if style == "vendor" else None
+    own = list_templates(style, templates=templates, sources=sources)
+    return build_prompts(manifest.classes, templates=own, synonyms=synonyms)
+
+
+def list_templates(
+    style: PromptStyle, *, templates: Sequence[str], sources: Iterable[str]
+) -> tuple[str, ...]:
+    """The style's templates, `{}` where the class name goes; arguments as of `make_prompts`."""
     if style == "plain":
-        return build_prompts(manifest.classes, templates=(PLAIN_TEMPLATE,))
+        return (PLAIN_TEMPLATE,)
     if style == "domain":
-        names = [domain.replace("_", " ") for domain in sources]
-        return {
-            label: tuple(f"a {name} of a {label.replace('_', ' ')}" for name in names)
-            for label in manifest.classes
-        }
-    synonyms = load_synonyms(manifest.root)
-    return build_prompts(manifest.classes, templates=templates, synonyms=synonyms)
+        return tuple(f"a {name.replace('_', ' ')} of a {{}}" for name in sources)
+    return tuple(templates)
 
 
 def build_prompts(

@@ -9,7 +9,9 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from client.export.card import write_card
+from client.data.manifest import DigestMemo
+from client.export.card import TIMM_USE, describe_card
+from client.export.evidence import ReportedRun
 from client.train.errors import TrainingError
 from client.train.finished import FinishedStudent, load_finished
 from client.train.runs import RunFolder
@@ -20,12 +22,13 @@ TOLERANCE = 1e-4
 __all__ = ["export_timm"]
 
 
-def export_timm(run: RunFolder, out: Path) -> Path:
+def export_timm(run: RunFolder, out: Path, *, memo: DigestMemo | None = None) -> Path:
     """Write model.safetensors, config.json, classes.json and a model card to `out`.
 
     The class texts are folded into the frozen head: classifier = scale · T·(W, b), so the copy
     needs neither vendor nor cache, and its largest logit is the student's answer. The folder is
-    loaded again and compared before it takes its place. Raises TrainingError.
+    loaded again and compared before it takes its place. memo: spares the card a second reading of
+    unchanged pictures. Raises TrainingError.
     """
     student = load_finished(run)
     model = _build(student)
@@ -48,7 +51,8 @@ def export_timm(run: RunFolder, out: Path) -> Path:
     )
     _compare(student, partial)
     (partial / "classes.json").write_text(json.dumps(student.classes, indent=1), encoding="utf-8")
-    write_card(partial / "README.md", run, student.classes)
+    card = describe_card([ReportedRun.read(run)], TIMM_USE, memo)
+    (partial / "README.md").write_text(card, encoding="utf-8")
     for file in partial.iterdir():
         file.chmod(0o644)  # safetensors writes for its owner alone
     if out.exists():
@@ -66,8 +70,8 @@ def fold_head(student: FinishedStudent) -> tuple[Tensor, Tensor]:
     head = student.student.head
     if not isinstance(head, nn.Linear):
         raise TrainingError(
-            f"the head of a {student.config.method} student is not one linear layer and does not fit "
-            "timm's classifier: export a run of adip, text-only, kd or erm"
+            f"the head of a {student.config.method} student is more than one linear layer and does "
+            "not fit timm's classifier: take it along with `--to onnx`"
         )
     weight, bias = head.weight, head.bias
     if student.texts is None:
@@ -83,18 +87,30 @@ def _build(student: FinishedStudent) -> nn.Module:
     if config is not None and config.fixed_input_size:
         options["img_size"] = spec.image_size
     model: Any = timm.create_model(spec.name, **options)
-    classifier = model.get_classifier()
-    if not isinstance(classifier, nn.Linear):
-        raise TrainingError(
-            f"{spec.name} has a classifier of a kind that cannot carry the head "
-            f"({type(classifier).__name__}): export another student"
-        )
     model.load_state_dict(student.student.backbone.state_dict(), strict=False)
-    with torch.no_grad():
-        classifier.weight.copy_(weight)
-        classifier.bias.copy_(bias)
+    for classifier in _find_classifiers(model, spec.name):
+        with torch.no_grad():
+            classifier.weight.copy_(weight)
+            classifier.bias.copy_(bias)
     ready: nn.Module = model.eval()
     return ready
+
+
+def _find_classifiers(model: Any, name: str) -> list[nn.Linear]:
+    """The classifier, or both of a model that averages the answers of two tokens (DeiT distilled).
+
+    Such a model's features are the mean of the two tokens, so the same head on each gives the head
+    of the mean.
+    """
+    found = model.get_classifier()
+    classifiers = list(found) if isinstance(found, tuple) else [found]
+    if not all(isinstance(classifier, nn.Linear) for classifier in classifiers):
+        kinds = ", ".join(type(classifier).__name__ for classifier in classifiers)
+        raise TrainingError(
+            f"{name} has a classifier of a kind that cannot carry the head ({kinds}): take it along "
+            "with `--to onnx`, or export another student"
+        )
+    return classifiers
 
 
 @torch.no_grad()

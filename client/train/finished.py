@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from client.train.building import make_student
+from client.train.calibration import calibrate
 from client.train.checkpoint import read_header, restore_student
 from client.train.config import TrainConfig
 from client.train.errors import TrainingError
@@ -89,10 +90,12 @@ class PartAccuracy:
     pictures: int
     accuracy: float
     class_accuracy: float
+    ece: float
+    """Expected calibration error of the student's probabilities (`calibration`)."""
 
 
 def evaluate_student(student: FinishedStudent, experiment: Experiment) -> list[PartAccuracy]:
-    """Accuracy per domain and part of any data folder whose classes the student knows.
+    """Accuracy and calibration per domain and part of any data folder whose classes the student knows.
 
     Raises TrainingError for other classes.
     """
@@ -103,7 +106,8 @@ def evaluate_student(student: FinishedStudent, experiment: Experiment) -> list[P
             f"{manifest.root} has classes that the student does not know: {', '.join(unknown)}; "
             f"it knows {', '.join(student.classes)}"
         )
-    answers = student.scores(experiment.pixels(student.config.image_size)).argmax(axis=1)
+    found = student.probabilities(experiment.pixels(student.config.image_size))
+    answers = found.argmax(axis=1)
     labels = np.array([student.classes.index(p.label) for p in manifest.pictures], dtype=np.int64)
     fold = Fold(manifest, experiment.split, student.config.targets)
     rows = []
@@ -114,7 +118,10 @@ def evaluate_student(student: FinishedStudent, experiment: Experiment) -> list[P
         for part, chosen in parts.items():
             if len(chosen):
                 seen = measure(answers[chosen], labels[chosen])
+                error = calibrate(found[chosen], labels[chosen]).error
                 rows.append(
-                    PartAccuracy(domain, role, part, seen.pictures, seen.plain, seen.per_class)
+                    PartAccuracy(
+                        domain, role, part, seen.pictures, seen.plain, seen.per_class, error
+                    )
                 )
     return rows

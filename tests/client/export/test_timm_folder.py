@@ -45,6 +45,7 @@ def test_it_names_its_classes_and_how_it_was_made(run, tmp_path):
     assert f"| paid image queries | {spending['images']} |" in card
     assert f"{result['ood_class_acc']:.1%}" in card
     assert "split seed, trial seed | 0, 0" in card
+    assert "local-dir:" in card
 
 
 def test_exporting_again_replaces_the_folder(run, tmp_path):

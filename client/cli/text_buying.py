@@ -1,0 +1,75 @@
+"""Buying a few texts for a command that needs them: quote, then one request, within a budget."""
+
+import threading
+import time
+from collections.abc import Collection
+
+from client.acquire import (
+    Fetch,
+    Purchaser,
+    Receipt,
+    Sources,
+    Wants,
+    hold_run,
+    make_quote,
+    recover,
+)
+from client.api import VendorClient
+from client.budget import Budgets, Journal
+from client.cache import EmbeddingStore
+from client.cli.fetching import find_model
+from client.cli.screen import errors
+from client.errors import UsageError
+from shared.digests import digest_text
+from shared.money import show_usd
+from shared.wire import ModelDocument
+
+__all__ = ["buy_texts"]
+
+
+def buy_texts(
+    texts: Collection[str], model: str, run: str, cap_nanousd: int | None, store: EmbeddingStore
+) -> Receipt:
+    """Buy the texts that the cache lacks, journalled and within the run's budget; says what it does.
+
+    model: `id@revision`, because vectors of another revision would lie in another space. Raises
+    UsageError without a budget, BudgetReached, VendorError.
+    """
+    began, stop = time.monotonic(), threading.Event()
+    wants = Wants("evaluation", {}, {digest_text(text): text for text in texts})
+    journal, budgets = Journal(store.database), Budgets(store.database)
+    with VendorClient() as client, hold_run(store.database, run):
+        document = _require_revision(find_model(client, model.partition("@")[0]), model)
+        purchaser = Purchaser(
+            client, store, journal, Sources({}, wants.texts), document.rebuy_free_days
+        )
+        receipt = Receipt()
+        for bought in recover(purchaser, run, stop=stop):
+            receipt.add(bought)
+        quote = make_quote(wants, document, store=store, journal=journal, run=run)
+        cost = show_usd(quote.cost_nanousd)
+        errors().print(f"{quote.to_buy} class texts to buy for {cost} at most", markup=False)
+        if cap_nanousd is not None:
+            budgets.set_cap(run, cap_nanousd)
+        elif quote.to_buy and budgets.get(run) is None:
+            raise UsageError(
+                f"say how many dollars this may cost: --budget {cost.lstrip('$')} covers it"
+            )
+        Fetch(purchaser, budgets, quote, stop=stop, receipt=receipt).run()
+    if receipt.stopped is not None:
+        raise receipt.stopped
+    errors().print(
+        f"bought {receipt.items['text']} texts for {show_usd(receipt.cost_nanousd)} in "
+        f"{time.monotonic() - began:.1f} s",
+        markup=False,
+    )
+    return receipt
+
+
+def _require_revision(document: ModelDocument, model: str) -> ModelDocument:
+    if f"{document.id}@{document.revision}" == model:
+        return document
+    raise UsageError(
+        f"the vendor now serves {document.id}@{document.revision}, and this student answers in the "
+        f"space of {model}, whose texts can be bought no more: train again on the new revision"
+    )
