@@ -14,6 +14,7 @@ from client.train.evaluate import BATCH, measure
 from client.train.fold import Fold
 from client.train.heads import HeadFit, Judge
 from client.train.pixels import Pixels
+from client.train.plus_methods import PLAIN, Switches, find_switches
 from client.train.sampling import domain_weights
 from client.train.student import Student
 from client.train.tasks import Task, read_scores
@@ -35,11 +36,12 @@ def align_head(
     and the penalty is the one with the best mean per-class accuracy on source validation.
     """
     training, views = pixels[fold.training], config.views + 1
+    switches = find_switches(config.method)
     student.eval()
     features = []
     for view in range(views):
         report(view, views)
-        features.append(_features(student, training, view, config.trial_seed))
+        features.append(_features(student, training, view, config.trial_seed, switches))
     rows = torch.arange(len(training)).repeat(views)
     weights = torch.from_numpy(domain_weights(fold.domains[fold.training])).repeat(views) / views
     judge = _judge(student, task, pixels[fold.validation], fold.labels[fold.validation])
@@ -52,14 +54,17 @@ def align_head(
 
 
 @torch.no_grad()
-def _features(student: Student, pixels: Pixels, view: int, seed: int) -> Tensor:
+def _features(
+    student: Student, pixels: Pixels, view: int, seed: int, switches: Switches = PLAIN
+) -> Tensor:
     """float32[n, dS] of view number `view`; view 0 is the picture as it is."""
     parts = []
     for start in range(0, len(pixels), BATCH):
         images = to_unit_range(pixels[start : start + BATCH])
         if view:
             draw = int(np.random.SeedSequence([seed, view, start]).generate_state(1)[0])
-            images = augment(images, torch.Generator().manual_seed(draw))
+            generator = torch.Generator().manual_seed(draw)
+            images = augment(images, generator, switches.styles, strong=switches.strong)
         parts.append(student.features(images))
     return torch.cat(parts)
 

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from client.train.styles import restyle
+
 MIN_AREA = 0.7
 """Smallest share of the picture that a crop keeps (VL2V-ADiP's 0.7–1.0)."""
 MAX_ASPECT = math.log(4 / 3)
@@ -15,6 +17,9 @@ JITTER = 0.3
 """Of brightness, contrast, saturation and hue (in units of half a turn for hue)."""
 GREY = 0.1
 """Share of samples that lose their colour."""
+STRONG_AREA = 0.4
+"""The same as MIN_AREA for strong views, which also turn and shrink the picture."""
+STRONG_TURN = math.radians(20)
 
 _TO_YIQ = torch.tensor(
     [[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]]
@@ -28,18 +33,26 @@ def to_unit_range(pixels: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
 
 
-def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """A random view of each of float32[n, 3, s, s]; borders are continued, values stay in [0, 1]."""
+def augment(
+    images: Tensor, generator: torch.Generator, styles: float = 0.0, *, strong: bool = False
+) -> Tensor:
+    """A random view of each of float32[n, 3, s, s]; borders are continued, values stay in [0, 1].
+
+    styles: share of the samples that are restyled first; strong: also turned, and cropped further.
+    """
+    if styles:
+        images = restyle(images, generator, styles)
     draws = torch.rand(10, len(images), generator=generator)
-    moved = F.grid_sample(
-        images, _crop(draws, list(images.shape)), padding_mode="border", align_corners=False
-    )
+    grid = _crop(draws, list(images.shape), STRONG_AREA if strong else MIN_AREA)
+    if strong:
+        grid = _turn(grid, torch.rand(2, len(images), generator=generator))
+    moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
     return _recolour(moved, draws).clamp_(0, 1)
 
 
-def _crop(draws: Tensor, shape: list[int]) -> Tensor:
+def _crop(draws: Tensor, shape: list[int], least: float) -> Tensor:
     """Sampling grid of a random-resized crop with a horizontal flip in half of the samples."""
-    side = torch.sqrt(MIN_AREA + (1 - MIN_AREA) * draws[0])
+    side = torch.sqrt(least + (1 - least) * draws[0])
     aspect = torch.exp((draws[1] - 0.5) * MAX_ASPECT)
     width, height = (side * aspect).clamp(max=1), (side / aspect).clamp(max=1)
     left = (2 * draws[2] - 1) * (1 - width)
@@ -49,6 +62,15 @@ def _crop(draws: Tensor, shape: list[int]) -> Tensor:
     rows = torch.stack([width * mirror, zero, left, zero, height, top], dim=1)
     grid: Tensor = F.affine_grid(rows.view(-1, 2, 3), shape, align_corners=False)
     return grid
+
+
+def _turn(grid: Tensor, draws: Tensor) -> Tensor:
+    """The grid turned by up to STRONG_TURN either way, and widened by up to a fifth."""
+    angle, scale = STRONG_TURN * (2 * draws[0] - 1), 1 + 0.2 * draws[1]
+    cos, sin = scale * torch.cos(angle), scale * torch.sin(angle)
+    matrix = torch.stack([cos, -sin, sin, cos], dim=1).view(-1, 1, 2, 2)
+    turned: Tensor = (matrix @ grid.unsqueeze(-1)).squeeze(-1)
+    return turned
 
 
 def _recolour(images: Tensor, draws: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ from client.train.errors import TrainingError
 from client.train.fold import Fold
 from client.train.losses import teacher_logits
 from client.train.methods import find_method
+from client.train.plus import PlusTask, centre_styles, lean_texts, trust_weights
+from client.train.plus_methods import IDEAS, find_switches
 from client.train.tasks import AlignmentTask, ClassificationTask, Task
 from client.train.teacher import Teacher
 
@@ -82,11 +84,39 @@ def _build_adip(given: Materials) -> Task:
     return AlignmentTask(given.texts, given.labels, given.images, given.config.image_weight)
 
 
-BUILDERS: Mapping[str, Builder] = {
+def _build_plus(given: Materials) -> Task:
+    switches, images, texts = find_switches(given.config.method), given.images, given.texts
+    logits = teacher_logits(images, texts, given.logit_scale)
+    share = given.config.image_weight
+    weights = torch.full((len(given.labels),), share)
+    aims = texts
+    if switches.trusts:
+        weights = trust_weights(share, logits, given.labels)
+    if switches.prototypes:
+        aims = lean_texts(texts, images, given.labels, switches.prototypes)
+    if switches.centres:
+        images = centre_styles(images, given.domains)
+    return PlusTask(
+        texts=texts,
+        aims=aims,
+        labels=given.labels,
+        images=images,
+        image_weights=weights,
+        teacher=logits,
+        scale=given.logit_scale,
+        temperature=given.config.temperature,
+        switches=switches,
+    )
+
+
+_BASES: Mapping[str, Builder] = {
     "erm": _build_erm,
     "kd": _build_kd,
     "text-only": _build_text_only,
     "adip": _build_adip,
+}
+BUILDERS: Mapping[str, Builder] = {**_BASES} | {
+    name: _build_plus if idea.base == "adip" else _BASES[idea.base] for name, idea in IDEAS.items()
 }
 
 

@@ -12,7 +12,9 @@ from torch import Tensor
 from client.train.augment import augment, to_unit_range
 from client.train.config import TrainConfig
 from client.train.errors import TrainingError
+from client.train.mixing import mix_statistics
 from client.train.pixels import Pixels
+from client.train.plus_methods import find_switches
 from client.train.sampling import DomainSampler
 from client.train.student import Student
 from client.train.tasks import Task
@@ -61,6 +63,7 @@ def train_student(
     `pixels`: uint8[n, s, s, 3], the training part, in the order of the task's rows.
     """
     state.student.set_mode(training=True, batchnorm=config.batchnorm)
+    switches = find_switches(config.method)
     while state.step < config.steps:
         if stop():
             return False
@@ -71,8 +74,12 @@ def train_student(
         torch.manual_seed(_mix(config.trial_seed, state.step))
         generator = torch.Generator().manual_seed(_mix(config.trial_seed + 1, state.step))
         rows = sampler.draw(state.step)
-        images = augment(to_unit_range(pixels[rows]), generator)
-        losses = task.loss(state.student(images), torch.from_numpy(rows))
+        images = augment(
+            to_unit_range(pixels[rows]), generator, switches.styles, strong=switches.strong
+        )
+        with mix_statistics(state.student, switches.mixing):
+            outputs = state.student(images)
+        losses = task.loss(outputs, torch.from_numpy(rows))
         if not torch.isfinite(losses["loss"]):
             raise TrainingError(f"the loss is not finite at step {state.step}: lower --lr")
         state.optimizer.zero_grad(set_to_none=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from client.train.errors import check_name
+from client.train.plus_methods import IDEAS
 
 __all__ = ["METHODS", "Method", "find_method"]
 
@@ -42,6 +43,9 @@ METHODS = {
         Method("kd", True, True, True, "labels and the teacher's softened answers"),
         Method("adip", True, True, True, "align, distil, predict: image and text vectors"),
     )
+} | {
+    idea.name: Method(idea.name, idea.reads_images, idea.base != "erm", True, idea.summary)
+    for idea in IDEAS.values()
 }
 
 

@@ -17,7 +17,9 @@ from client.train.evaluate import evaluate_fold, measure, score_pictures
 from client.train.fold import Fold
 from client.train.loop import TrainState, start_state, train_student
 from client.train.methods import find_method
+from client.train.mixing import blend_backbones
 from client.train.pixels import Pixels
+from client.train.plus_methods import find_switches
 from client.train.results import describe_result
 from client.train.runs import RunFolder
 from client.train.sampling import DomainSampler
@@ -102,6 +104,10 @@ def _train(job: Job, task: Task) -> tuple[Answers, dict[str, Any]]:
             f"stopped after step {state.step} of {config.steps}, and {folder.path} is saved: "
             "run the same command again to go on"
         )
+    kept = find_switches(config.method).kept
+    if kept < 1:
+        aligned, _ = build_student(spec, weights=config.weights, seed=config.trial_seed)
+        blend_backbones(state.average, aligned, kept)
     everything = np.arange(len(job.pixels))
     scores = score_pictures(state.average, task.classes, job.pixels, everything)
     _save_finished(job, task, state)

@@ -1,0 +1,94 @@
+"""The ideas beyond the papers, each a method of its own: which switches it turns on over adip."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["IDEAS", "PLAIN", "Idea", "Switches", "find_switches"]
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """What an idea changes; the defaults change nothing."""
+
+    styles: float = 0.0
+    """Share of the student's views that are restyled (edges, fills, inks …)."""
+    mixing: float = 0.0
+    """Share of the steps whose early feature statistics are mixed between samples (MixStyle)."""
+    strong: bool = False
+    """Crops that keep as little as 0.4 of the picture, turned by up to 20 degrees."""
+    kept: float = 1.0
+    """Share of the distilled weights in the result; the rest is the aligned student's (WiSE-FT)."""
+    trusts: bool = False
+    """λ of each picture times the teacher's probability of its label."""
+    centres: bool = False
+    """Image vectors less their domain's mean, plus the mean of all."""
+    softmax: float = 0.0
+    """Weight of the cross-entropy over class texts."""
+    bank: float = 0.0
+    """Weight of InfoNCE against all bought image vectors."""
+    divergence: float = 0.0
+    """Weight of the KL divergence from the teacher's softened answers over class texts."""
+    prototypes: float = 0.0
+    """Share of a class's mean image vector in its text target."""
+
+
+PLAIN = Switches()
+
+
+@dataclass(frozen=True, slots=True)
+class Idea:
+    """One row: a known method with some switches on."""
+
+    name: str
+    base: Literal["erm", "kd", "text-only", "adip"]
+    summary: str
+    switches: Switches
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether it reads the teacher's vectors of the training images."""
+        return self.base in ("kd", "adip")
+
+
+IDEAS = {
+    idea.name: idea
+    for idea in (
+        Idea("adip-styles", "adip", "adip on restyled views", Switches(styles=0.5)),
+        Idea("erm-styles", "erm", "erm on the same restyled views", Switches(styles=0.5)),
+        Idea("kd-styles", "kd", "kd on the same restyled views", Switches(styles=0.5)),
+        Idea(
+            "text-only-styles",
+            "text-only",
+            "text-only on the same restyled views",
+            Switches(styles=0.5),
+        ),
+        Idea("adip-mixing", "adip", "adip with mixed feature statistics", Switches(mixing=0.5)),
+        Idea("adip-strong", "adip", "adip on stronger crops and turns", Switches(strong=True)),
+        Idea("adip-wise", "adip", "adip, averaged with its aligned weights", Switches(kept=0.7)),
+        Idea(
+            "adip-trust", "adip", "adip, λ weighted by the teacher's trust", Switches(trusts=True)
+        ),
+        Idea("adip-centred", "adip", "adip on style-centred image vectors", Switches(centres=True)),
+        Idea("adip-softmax", "adip", "adip with a softmax over class texts", Switches(softmax=0.1)),
+        Idea(
+            "adip-bank",
+            "adip",
+            "adip with softmax over texts and InfoNCE against all bought vectors",
+            Switches(softmax=0.1, bank=0.1),
+        ),
+        Idea(
+            "adip-kd", "adip", "adip with the teacher's softened answers", Switches(divergence=0.1)
+        ),
+        Idea(
+            "adip-prototypes",
+            "adip",
+            "adip whose text targets lean towards the class's mean image vector",
+            Switches(prototypes=0.5),
+        ),
+    )
+}
+
+
+def find_switches(method: str) -> Switches:
+    """What the method turns on; nothing for those that are no idea."""
+    return IDEAS[method].switches if method in IDEAS else PLAIN

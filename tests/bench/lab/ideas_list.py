@@ -1,0 +1,111 @@
+"""The trials of `make ideas`: what was expected of each idea before it was run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["TRIALS", "Trial"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One row: a method with its settings, and what is expected of it against `adip`."""
+
+    name: str
+    method: str
+    hypothesis: str
+    expected: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    """TrainConfig fields beside the common ones."""
+
+
+TRIALS = {
+    trial.name: trial
+    for trial in (
+        Trial("adip", "adip", "the paper's method: what every idea is judged against", "0"),
+        Trial("text-only", "text-only", "rival: class texts without image vectors", "-1 to 0"),
+        Trial("erm", "erm", "rival: linear probe, then all weights", "-10 or worse", {"lr": 3e-4}),
+        Trial("kd", "kd", "rival: labels and the teacher's softened answers", "-8 to 0"),
+        Trial(
+            "adip-styles",
+            "adip-styles",
+            "a student that sees edges, fills and inks of each picture cannot lean on its style, "
+            "and the clean file's vector stays right for all of them",
+            "+3 or more",
+        ),
+        Trial(
+            "text-only-styles",
+            "text-only-styles",
+            "restyled views help without image vectors as well",
+            "+2 or more",
+        ),
+        Trial(
+            "erm-styles",
+            "erm-styles",
+            "restyled views help erm too, but its head is not held in place",
+            "-8 to -4",
+            {"lr": 3e-4},
+        ),
+        Trial(
+            "kd-styles",
+            "kd-styles",
+            "restyled views help kd too",
+            "-4 to 0",
+        ),
+        Trial(
+            "adip-mixing",
+            "adip-mixing",
+            "mixed channel statistics imitate unseen styles inside the network",
+            "+1",
+        ),
+        Trial(
+            "adip-strong",
+            "adip-strong",
+            "1,200 pictures are few: stronger crops and turns regularise",
+            "+1",
+        ),
+        Trial(
+            "adip-wise",
+            "adip-wise",
+            "averaging with the aligned weights keeps what ImageNet taught about other styles",
+            "+1",
+        ),
+        Trial(
+            "adip-trust",
+            "adip-trust",
+            "image vectors of pictures that the teacher misreads pull the student the wrong way",
+            "+0.5",
+        ),
+        Trial(
+            "adip-centred",
+            "adip-centred",
+            "what a style's image vectors share is style; without it they say what is drawn",
+            "+0.5",
+        ),
+        Trial(
+            "adip-softmax",
+            "adip-softmax",
+            "a softmax over class texts pushes away from the wrong ones, which cosines do not",
+            "+1",
+        ),
+        Trial(
+            "adip-bank",
+            "adip-bank",
+            "contrast against all bought vectors keeps the teacher's neighbourhoods",
+            "+1",
+        ),
+        Trial(
+            "adip-kd",
+            "adip-kd",
+            "softened answers over class texts say which classes look alike",
+            "+1",
+        ),
+        Trial(
+            "adip-prototypes",
+            "adip-prototypes",
+            "a class's mean image vector, over styles, corrects a class text that the teacher "
+            "places badly",
+            "+1",
+        ),
+    )
+}
