@@ -68,7 +68,7 @@ def _turn(grid: Tensor, draws: Tensor) -> Tensor:
     """The grid turned by up to STRONG_TURN either way, and widened by up to a fifth."""
     angle, scale = STRONG_TURN * (2 * draws[0] - 1), 1 + 0.2 * draws[1]
     cos, sin = scale * torch.cos(angle), scale * torch.sin(angle)
-    matrix = torch.stack([cos, -sin, sin, cos], dim=1).view(-1, 1, 2, 2)
+    matrix = torch.stack([cos, -sin, sin, cos], dim=1).view(-1, 1, 1, 2, 2)
     turned: Tensor = (matrix @ grid.unsqueeze(-1)).squeeze(-1)
     return turned
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from client.train.augment import augment, to_unit_range
 from client.train.config import TrainConfig
 from client.train.errors import TrainingError
-from client.train.mixing import mix_statistics
+from client.train.mixing import blend_pictures, drop_blocks, mix_statistics
 from client.train.pixels import Pixels
 from client.train.plus_methods import find_switches
 from client.train.sampling import DomainSampler
@@ -64,6 +64,8 @@ def train_student(
     """
     state.student.set_mode(training=True, batchnorm=config.batchnorm)
     switches = find_switches(config.method)
+    if switches.drop:
+        drop_blocks(state.student, switches.drop)
     while state.step < config.steps:
         if stop():
             return False
@@ -77,9 +79,13 @@ def train_student(
         images = augment(
             to_unit_range(pixels[rows]), generator, switches.styles, strong=switches.strong
         )
+        blend = blend_pictures(images, generator, switches.blend) if switches.blend else None
         with mix_statistics(state.student, switches.mixing):
-            outputs = state.student(images)
+            outputs = state.student(images if blend is None else blend.images)
         losses = task.loss(outputs, torch.from_numpy(rows))
+        if blend is not None and blend.own < 1:
+            others = task.loss(outputs, torch.from_numpy(rows)[blend.partners])
+            losses = {k: blend.own * v + (1 - blend.own) * others[k] for k, v in losses.items()}
         if not torch.isfinite(losses["loss"]):
             raise TrainingError(f"the loss is not finite at step {state.step}: lower --lr")
         state.optimizer.zero_grad(set_to_none=True)

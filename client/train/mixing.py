@@ -1,10 +1,12 @@
-"""Mixing inside the student: feature statistics between samples, and weights with the aligned ones."""
+"""Mixing: pictures of a batch, their feature statistics, and weights with the aligned ones."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
+from timm.layers import DropPath
 from torch import Tensor, nn
 
 from client.train.student import Student
@@ -14,7 +16,57 @@ SPREAD = 0.1
 EARLY = 2
 """Stages of the backbone after which statistics are mixed."""
 
-__all__ = ["blend_backbones", "mix_statistics", "swap_statistics"]
+__all__ = [
+    "Blend",
+    "blend_backbones",
+    "blend_pictures",
+    "drop_blocks",
+    "mix_statistics",
+    "swap_statistics",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """A batch whose every picture has something of another one."""
+
+    images: Tensor
+    """float32[n, 3, s, s]"""
+    partners: Tensor
+    """int64[n]: which sample was blended in."""
+    own: float
+    """Share of the sample's own picture, in [0.5, 1]."""
+
+
+def blend_pictures(images: Tensor, generator: torch.Generator, kind: str) -> Blend:
+    """Mixup (Zhang et al. 2018) or CutMix (Yun et al. 2019) of half of the batches.
+
+    One share, drawn uniformly, serves a batch; the other half of the batches stay as they are.
+    """
+    toss, share, x, y = torch.rand(4, generator=generator).tolist()
+    partners = torch.randperm(len(images), generator=generator)
+    if toss < 0.5:
+        return Blend(images, partners, 1.0)
+    own = 0.5 + 0.5 * share
+    if kind == "mixup":
+        return Blend(own * images + (1 - own) * images[partners], partners, own)
+    side = images.shape[-1]
+    edge = round(side * (1 - own) ** 0.5)
+    top, left = int(y * (side - edge + 1)), int(x * (side - edge + 1))
+    pasted = images.clone()
+    window = (..., slice(top, top + edge), slice(left, left + edge))
+    pasted[window] = images[partners][window]
+    return Blend(pasted, partners, 1 - edge**2 / side**2)
+
+
+def drop_blocks(student: Student, rate: float) -> None:
+    """Stochastic depth (Huang et al. 2016) on residual blocks, growing linearly to `rate`.
+
+    Only blocks with timm's `drop_path` have it; other students stay as they are.
+    """
+    blocks = [m for m in student.backbone.modules() if hasattr(m, "drop_path")]
+    for index, block in enumerate(blocks):
+        block.drop_path = DropPath(rate * (index + 1) / len(blocks))
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The task behind every idea: adip's cosines, and terms over class texts and a bank of vectors."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -55,7 +54,7 @@ class PlusTask:
         found = {"cosine": (student * self._mixture(rows)).sum(dim=-1).mean()}
         total = -found["cosine"]
         logits = self.scale * student @ self.texts.T
-        terms: tuple[tuple[str, float, Callable[[], Tensor]], ...] = (
+        terms = (
             (
                 "cross_entropy",
                 self.switches.softmax,

@@ -14,6 +14,10 @@ class Switches:
     """Share of the student's views that are restyled (edges, fills, inks …)."""
     mixing: float = 0.0
     """Share of the steps whose early feature statistics are mixed between samples (MixStyle)."""
+    blend: Literal["", "mixup", "cutmix"] = ""
+    """Whether half of the batches blend each picture with another one, and their aims alike."""
+    drop: float = 0.0
+    """Stochastic depth of the deepest block; shallower ones have less."""
     strong: bool = False
     """Crops that keep as little as 0.4 of the picture, turned by up to 20 degrees."""
     kept: float = 1.0
@@ -63,6 +67,11 @@ IDEAS = {
             Switches(styles=0.5),
         ),
         Idea("adip-mixing", "adip", "adip with mixed feature statistics", Switches(mixing=0.5)),
+        Idea("adip-mixup", "adip", "adip on blended pictures", Switches(blend="mixup")),
+        Idea(
+            "adip-cutmix", "adip", "adip on pictures pasted into others", Switches(blend="cutmix")
+        ),
+        Idea("adip-depth", "adip", "adip with stochastic depth", Switches(drop=0.2)),
         Idea("adip-strong", "adip", "adip on stronger crops and turns", Switches(strong=True)),
         Idea("adip-wise", "adip", "adip, averaged with its aligned weights", Switches(kept=0.7)),
         Idea(

@@ -65,6 +65,7 @@ def read_lines(file: Path) -> list[Line]:
 
 def run_plan(plan: Plan, experiment: Experiment, file: Path, scratch: Path) -> None:
     """Make the runs that are missing."""
+    commit = read_commit()
     for trial, pair, seed in plan.runs():
         lines = read_lines(file)
         if not any(line.get("registered") == trial.name for line in lines):
@@ -73,6 +74,7 @@ def run_plan(plan: Plan, experiment: Experiment, file: Path, scratch: Path) -> N
         if any(all(line.get(k) == v for k, v in key.items()) for line in lines):
             continue
         line = key | run_trial(trial, experiment, pair, seed, plan.steps, scratch)
+        line["commit"] = commit
         append(file, line)
         print(json.dumps(line), flush=True)
 
@@ -117,7 +119,6 @@ def run_trial(
         "settings": {"lr": config.lr, "image_weight": config.image_weight, **trial.changes},
         "in_domain": round(found["in_domain_class_acc"], 5),
         "ood": {d: round(found[f"env{places[d]}_class_acc"], 5) for d in others},
-        "commit": read_commit(),
         "seconds": round(found["seconds"], 1),
     }
 
@@ -126,7 +127,7 @@ def read_commit() -> str:
     """The commit that is checked out, with + when files differ from it."""
     git = shutil.which("git") or "git"
     words = [git, "describe", "--always", "--abbrev=10", "--dirty=+"]
-    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def append(file: Path, line: Line) -> None:
