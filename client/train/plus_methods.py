@@ -66,6 +66,42 @@ IDEAS = {
             "text-only on the same restyled views",
             Switches(styles=0.5),
         ),
+        Idea(
+            "adip-styles-mixup",
+            "adip",
+            "adip on restyled and blended pictures",
+            Switches(styles=0.5, blend="mixup"),
+        ),
+        Idea(
+            "adip-styles-mixup-kd",
+            "adip",
+            "adip on restyled and blended pictures, with the teacher's softened answers",
+            Switches(styles=0.5, blend="mixup", divergence=0.1),
+        ),
+        Idea(
+            "adip-styles-mixup-trust",
+            "adip",
+            "adip on restyled and blended pictures, λ weighted by the teacher's trust",
+            Switches(styles=0.5, blend="mixup", trusts=True),
+        ),
+        Idea(
+            "adip-styles-mixup-prototypes",
+            "adip",
+            "adip on restyled and blended pictures, texts leaning towards their pictures",
+            Switches(styles=0.5, blend="mixup", prototypes=0.5),
+        ),
+        Idea(
+            "text-only-styles-mixup",
+            "text-only",
+            "text-only on restyled and blended pictures",
+            Switches(styles=0.5, blend="mixup"),
+        ),
+        Idea(
+            "adip-styles-more",
+            "adip",
+            "adip on views that are mostly restyled",
+            Switches(styles=0.8),
+        ),
         Idea("adip-mixing", "adip", "adip with mixed feature statistics", Switches(mixing=0.5)),
         Idea("adip-mixup", "adip", "adip on blended pictures", Switches(blend="mixup")),
         Idea(

@@ -34,6 +34,43 @@ TRIALS = {
             "+3 or more",
         ),
         Trial(
+            "adip-styles-mixup",
+            "adip-styles-mixup",
+            "restyled views and mixup each gained on two pairs; they regularise different things",
+            "+5 or more",
+        ),
+        Trial(
+            "text-only-styles-mixup",
+            "text-only-styles-mixup",
+            "the same without image vectors: how much of the gain is bought",
+            "+4",
+        ),
+        Trial(
+            "adip-styles-mixup-kd",
+            "adip-styles-mixup-kd",
+            "on top of both, softened answers say which classes look alike",
+            "+6",
+        ),
+        Trial(
+            "adip-styles-mixup-trust",
+            "adip-styles-mixup-trust",
+            "on top of both, misread pictures should pull less, so λ can be larger",
+            "+6",
+            {"image_weight": 0.5},
+        ),
+        Trial(
+            "adip-styles-mixup-prototypes",
+            "adip-styles-mixup-prototypes",
+            "on top of both, the class's mean image vector carries what texts lack",
+            "+6",
+        ),
+        Trial(
+            "adip-styles-more",
+            "adip-styles-more",
+            "if half of the views restyled is good, most may be better",
+            "+4",
+        ),
+        Trial(
             "text-only-styles",
             "text-only-styles",
             "restyled views help without image vectors as well",
