@@ -34,6 +34,44 @@ TRIALS = {
             "+3 or more",
         ),
         Trial(
+            "adip-styles-centred",
+            "adip-styles-centred",
+            "text-only-styles passed adip-styles on the first two pairs: image vectors bring their "
+            "style along, unless it is taken out",
+            "+5.5",
+        ),
+        Trial(
+            "adip-styles-prototypes",
+            "adip-styles-prototypes",
+            "a class's mean image vector over styles has no style of its own",
+            "+5.5",
+        ),
+        Trial(
+            "adip-styles-softmax",
+            "adip-styles-softmax",
+            "restyled views fit slowly; a softmax has a steeper slope near the aim",
+            "+5.5",
+        ),
+        Trial(
+            "adip-styles-trust",
+            "adip-styles-trust",
+            "without misread pictures the image term should not cost anything",
+            "+5.5",
+        ),
+        Trial(
+            "adip-styles-kd",
+            "adip-styles-kd",
+            "softened answers on restyled views",
+            "+5.5",
+        ),
+        Trial(
+            "adip-styles-lr2e-3",
+            "adip-styles",
+            "restyled views fit slowly in 200 steps",
+            "+5.5",
+            {"lr": 2e-3},
+        ),
+        Trial(
             "adip-styles-mixup",
             "adip-styles-mixup",
             "restyled views and mixup each gained on two pairs; they regularise different things",
