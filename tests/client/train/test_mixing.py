@@ -37,7 +37,7 @@ def test_a_blend_has_the_share_of_its_own_picture_that_it_says(seed, kind):
     blend = blend_pictures(values, torch.Generator().manual_seed(seed), kind)
     flat = values[:, 0, 0, 0]
     expected = blend.own * flat + (1 - blend.own) * flat[blend.partners]
-    assert 0.5 <= blend.own + 0.07  # the window is a whole number of pixels wide
+    assert blend.own > 0.43  # a half, but the window is a whole number of pixels wide
     assert torch.allclose(blend.images.mean(dim=(1, 2, 3)), expected, atol=1e-5)
 
 
@@ -108,9 +108,8 @@ def test_the_blend_of_backbones_lies_between_them_and_leaves_the_head():
     assert torch.equal(trained.head.weight, head)
 
 
-@pytest.mark.parametrize("method", IDEAS)
-def test_every_idea_trains_and_its_loss_falls(experiment, tmp_path, method):
-    job = make_job(experiment, tmp_path / "run", method=method, steps=30, batch=12, lr=3e-3)
+def _distil(job):
+    """The losses of a run without Align."""
     config, fold = job.config, job.fold
     task = build_task(config, fold, job.teacher)
     student, _ = build_student(StudentSpec(config.student, 32, task.head_width), weights="random")
@@ -123,14 +122,32 @@ def test_every_idea_trains_and_its_loss_falls(experiment, tmp_path, method):
         config,
         after_step=lambda _, row: losses.append(row["loss"]),
     )
-    assert sum(losses[-8:]) < sum(losses[:8])
+    return losses
 
 
-@pytest.mark.parametrize("method", IDEAS)
-def test_an_idea_run_twice_is_the_same_run(experiment, tmp_path, method):
+SINGLES = [name for name in IDEAS if name.count("-") == 1]
+"""Ideas with one switch, without their sums."""
+
+
+@pytest.mark.parametrize("method", SINGLES)
+def test_every_idea_trains_and_its_loss_falls(experiment, tmp_path, method):
+    losses = _distil(
+        make_job(experiment, tmp_path / "run", method=method, steps=24, batch=12, lr=2e-3)
+    )
+    assert sum(losses[-6:]) < sum(losses[:6])
+
+
+def test_an_idea_run_twice_is_the_same_run(experiment, tmp_path):
     one, two = (
-        run_training(make_job(experiment, tmp_path / name, method=method, steps=2)) for name in "ab"
+        run_training(make_job(experiment, tmp_path / name, method="adip-wise", steps=2))
+        for name in "ab"
     )
     student = (tmp_path / "a" / "student.safetensors").read_bytes()
     assert student == (tmp_path / "b" / "student.safetensors").read_bytes()
     assert one["ood_class_acc"] == two["ood_class_acc"]
+
+
+@pytest.mark.parametrize("method", ["adip-styles", "adip-mixing", "adip-cutmix", "adip-depth"])
+def test_what_an_idea_draws_depends_on_seed_and_step_alone(experiment, tmp_path, method):
+    job = make_job(experiment, tmp_path / "run", method=method)
+    assert _distil(job) == _distil(job)
