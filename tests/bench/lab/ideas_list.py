@@ -65,6 +65,32 @@ TRIALS = {
             "+5.5",
         ),
         Trial(
+            "adip-styles-more-lr2e-3",
+            "adip-styles-more",
+            "0.8 and the higher rate each gained over 0.5 and 1e-3 on the first pair",
+            "+7",
+            {"lr": 2e-3},
+        ),
+        Trial(
+            "text-only-styles-more",
+            "text-only-styles-more",
+            "the same views without image vectors",
+            "+6",
+        ),
+        Trial(
+            "adip-styles-mixing",
+            "adip-styles-mixing",
+            "mixed statistics on top of mostly restyled views",
+            "+7",
+        ),
+        Trial(
+            "adip-styles-all",
+            "adip-styles-all",
+            "no view as it is, but for the clean one of Align",
+            "+5",
+        ),
+        Trial("text-only-lr2e-3", "text-only", "rival at the higher rate", "0", {"lr": 2e-3}),
+        Trial(
             "adip-styles-lr2e-3",
             "adip-styles",
             "restyled views fit slowly in 200 steps",
@@ -82,25 +108,6 @@ TRIALS = {
             "text-only-styles-mixup",
             "the same without image vectors: how much of the gain is bought",
             "+4",
-        ),
-        Trial(
-            "adip-styles-mixup-kd",
-            "adip-styles-mixup-kd",
-            "on top of both, softened answers say which classes look alike",
-            "+6",
-        ),
-        Trial(
-            "adip-styles-mixup-trust",
-            "adip-styles-mixup-trust",
-            "on top of both, misread pictures should pull less, so λ can be larger",
-            "+6",
-            {"image_weight": 0.5},
-        ),
-        Trial(
-            "adip-styles-mixup-prototypes",
-            "adip-styles-mixup-prototypes",
-            "on top of both, the class's mean image vector carries what texts lack",
-            "+6",
         ),
         Trial(
             "adip-styles-more",
