@@ -57,6 +57,8 @@ class Idea:
 IDEAS = {
     idea.name: idea
     for idea in (
+        # Chosen in tests/bench/lab/ideas.jsonl, on source styles alone, for every fold.
+        Idea("adip+", "adip", "adip on views that are mostly restyled", Switches(styles=0.8)),
         Idea("adip-styles", "adip", "adip on restyled views", Switches(styles=0.5)),
         Idea("erm-styles", "erm", "erm on the same restyled views", Switches(styles=0.5)),
         Idea("kd-styles", "kd", "kd on the same restyled views", Switches(styles=0.5)),

@@ -14,7 +14,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -37,6 +37,7 @@ COMMON = TrainConfig(
 BASELINE = "adip"
 
 Line = dict[str, Any]
+Run = Callable[[Trial, tuple[str, str], int], Line]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +64,20 @@ def read_lines(file: Path) -> list[Line]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
-def run_plan(plan: Plan, experiment: Experiment, file: Path, scratch: Path) -> None:
-    """Make the runs that are missing."""
+def run_plan(plan: Plan, file: Path, run: Run) -> None:
+    """Register and make the runs that are missing; `run` makes one and returns its figures."""
     commit = read_commit()
     for trial, pair, seed in plan.runs():
-        lines = read_lines(file)
-        if not any(line.get("registered") == trial.name for line in lines):
+        if not any(line.get("registered") == trial.name for line in read_lines(file)):
             append(file, register(trial))
         key = {"idea": trial.name, "sources": list(pair), "seed": seed, "steps": plan.steps}
-        if any(all(line.get(k) == v for k, v in key.items()) for line in lines):
+        if _has(read_lines(file), key):
             continue
-        line = key | run_trial(trial, experiment, pair, seed, plan.steps, scratch)
-        line["commit"] = commit
-        append(file, line)
-        print(json.dumps(line), flush=True)
+        line = key | run(trial, pair, seed)
+        # Another process may have made the same run meanwhile.
+        if not _has(read_lines(file), key):
+            append(file, line | {"commit": commit})
+            print(json.dumps(line), flush=True)
 
 
 def register(trial: Trial) -> Line:
@@ -174,6 +175,10 @@ def make_table(lines: Sequence[Line], steps: int) -> str:
     return "".join("| " + " | ".join(row) + " |\n" for row in rows)
 
 
+def _has(lines: Sequence[Line], key: Line) -> bool:
+    return any(all(line.get(k) == v for k, v in key.items()) for line in lines)
+
+
 def _mean(values: Sequence[float]) -> str:
     return f"{100 * np.mean(values):.1f}" if len(values) else "-"
 
@@ -213,7 +218,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 seeds=tuple(int(seed) for seed in chosen.seeds.split(",")),
                 steps=chosen.steps,
             )
-            run_plan(plan, experiment, chosen.results, chosen.scratch)
+            run_plan(
+                plan,
+                chosen.results,
+                lambda trial, pair, seed: run_trial(
+                    trial, experiment, pair, seed, chosen.steps, chosen.scratch
+                ),
+            )
     print(make_table(read_lines(chosen.results), chosen.steps))
     return 0
 
