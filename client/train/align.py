@@ -64,7 +64,13 @@ def _features(
         if view:
             draw = int(np.random.SeedSequence([seed, view, start]).generate_state(1)[0])
             generator = torch.Generator().manual_seed(draw)
-            images = augment(images, generator, switches.styles, strong=switches.strong)
+            images = augment(
+                images,
+                generator,
+                switches.styles,
+                rounds=switches.rounds,
+                strong=switches.strong,
+            )
         parts.append(student.features(images))
     return torch.cat(parts)
 

@@ -34,13 +34,19 @@ def to_unit_range(pixels: NDArray[np.uint8]) -> Tensor:
 
 
 def augment(
-    images: Tensor, generator: torch.Generator, styles: float = 0.0, *, strong: bool = False
+    images: Tensor,
+    generator: torch.Generator,
+    styles: float = 0.0,
+    *,
+    rounds: int = 1,
+    strong: bool = False,
 ) -> Tensor:
     """A random view of each of float32[n, 3, s, s]; borders are continued, values stay in [0, 1].
 
-    styles: share of the samples that are restyled first; strong: also turned, and cropped further.
+    styles: share of the samples that are restyled first, in each of so many rounds; strong: also
+    turned, and cropped further.
     """
-    if styles:
+    for _ in range(rounds if styles else 0):
         images = restyle(images, generator, styles)
     draws = torch.rand(10, len(images), generator=generator)
     grid = _crop(draws, list(images.shape), STRONG_AREA if strong else MIN_AREA)

@@ -77,7 +77,11 @@ def train_student(
         generator = torch.Generator().manual_seed(_mix(config.trial_seed + 1, state.step))
         rows = sampler.draw(state.step)
         images = augment(
-            to_unit_range(pixels[rows]), generator, switches.styles, strong=switches.strong
+            to_unit_range(pixels[rows]),
+            generator,
+            switches.styles,
+            rounds=switches.rounds,
+            strong=switches.strong,
         )
         blend = blend_pictures(images, generator, switches.blend) if switches.blend else None
         with mix_statistics(state.student, switches.mixing):

@@ -1,5 +1,6 @@
 """The task behind every idea: adip's cosines, and terms over class texts and a bank of vectors."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from client.train.heads import HeadFit, Judge, fit_ridge
 from client.train.plus_methods import Switches
 
 Losses = dict[str, Tensor]
+Term = Callable[[], Tensor]
 
 __all__ = ["PlusTask", "centre_styles", "lean_texts", "trust_weights"]
 
@@ -54,7 +56,7 @@ class PlusTask:
         found = {"cosine": (student * self._mixture(rows)).sum(dim=-1).mean()}
         total = -found["cosine"]
         logits = self.scale * student @ self.texts.T
-        terms = (
+        terms: tuple[tuple[str, float, Term], ...] = (
             (
                 "cross_entropy",
                 self.switches.softmax,

@@ -12,6 +12,8 @@ class Switches:
 
     styles: float = 0.0
     """Share of the student's views that are restyled (edges, fills, inks …)."""
+    rounds: int = 1
+    """Times that a view is restyled, each with that share."""
     mixing: float = 0.0
     """Share of the steps whose early feature statistics are mixed between samples (MixStyle)."""
     blend: Literal["", "mixup", "cutmix"] = ""
@@ -127,6 +129,12 @@ IDEAS = {
             "adip",
             "adip on mostly restyled views with mixed feature statistics",
             Switches(styles=0.8, mixing=0.5),
+        ),
+        Idea(
+            "adip-styles-twice",
+            "adip",
+            "adip on views restyled up to twice",
+            Switches(styles=0.6, rounds=2),
         ),
         Idea("adip-styles-all", "adip", "adip on restyled views alone", Switches(styles=1.0)),
         Idea("adip-mixing", "adip", "adip with mixed feature statistics", Switches(mixing=0.5)),

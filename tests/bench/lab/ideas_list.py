@@ -84,6 +84,12 @@ TRIALS = {
             "+7",
         ),
         Trial(
+            "adip-styles-twice",
+            "adip-styles-twice",
+            "styles on top of each other are more styles: an edge drawing, tinted",
+            "+7",
+        ),
+        Trial(
             "adip-styles-all",
             "adip-styles-all",
             "no view as it is, but for the clean one of Align",
