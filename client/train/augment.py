@@ -9,11 +9,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from client.data.views import MAX_ASPECT, MIN_AREA
+from client.train.styles import restyle
 
 JITTER = 0.3
 """Of brightness, contrast, saturation and hue (in units of half a turn for hue)."""
 GREY = 0.1
 """Share of samples that lose their colour."""
+STRONG_AREA = 0.4
+"""The same as MIN_AREA for strong views, which also turn and shrink the picture."""
+STRONG_TURN = math.radians(20)
 
 _TO_YIQ = torch.tensor(
     [[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]]
@@ -27,33 +31,47 @@ def to_unit_range(pixels: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
 
 
-def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """A random view of each of float32[n, 3, s, s]; borders are continued, values stay in [0, 1]."""
+def augment(
+    images: Tensor,
+    generator: torch.Generator,
+    styles: float = 0.0,
+    *,
+    rounds: int = 1,
+    strong: bool = False,
+) -> Tensor:
+    """A random view of each of float32[n, 3, s, s]; borders are continued, values stay in [0, 1].
+
+    styles: share of the samples that are restyled first, in each of so many rounds; strong: also
+    turned, and cropped further.
+    """
+    for _ in range(rounds if styles else 0):
+        images = restyle(images, generator, styles)
     draws = torch.rand(10, len(images), generator=generator).to(images.device)
-    moved = F.grid_sample(
-        images, _crop(draws, list(images.shape)), padding_mode="border", align_corners=False
-    )
+    grid = _crop(draws, list(images.shape), STRONG_AREA if strong else MIN_AREA)
+    if strong:
+        grid = _turn(grid, torch.rand(2, len(images), generator=generator).to(images.device))
+    moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
     return _recolour(moved, draws).clamp_(0, 1)
 
 
 def augment_crops(images: Tensor, crops: Tensor, generator: torch.Generator) -> Tensor:
     """`augment` with float32[n, 5] crops as given: share of width and height, centre across and down
     in [−1, 1], and −1 where mirrored; only the colours are drawn."""
-    draws = torch.rand(10, len(images), generator=generator)
+    draws = torch.rand(10, len(images), generator=generator).to(images.device)
     moved = cut_crops(images, crops)
     return _recolour(moved, draws).clamp_(0, 1)
 
 
 def cut_crops(images: Tensor, crops: Tensor) -> Tensor:
     """The crops alone, in the pictures' own colours."""
-    width, height, across, down, mirror = crops.unbind(dim=1)
+    width, height, across, down, mirror = crops.to(images.device).unbind(dim=1)
     grid = _place(width * mirror, height, across, down, list(images.shape))
     return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
-def _crop(draws: Tensor, shape: list[int]) -> Tensor:
+def _crop(draws: Tensor, shape: list[int], least: float) -> Tensor:
     """Sampling grid of a random-resized crop with a horizontal flip in half of the samples."""
-    side = torch.sqrt(MIN_AREA + (1 - MIN_AREA) * draws[0])
+    side = torch.sqrt(least + (1 - least) * draws[0])
     aspect = torch.exp((draws[1] - 0.5) * MAX_ASPECT)
     width, height = (side * aspect).clamp(max=1), (side / aspect).clamp(max=1)
     left = (2 * draws[2] - 1) * (1 - width)
@@ -67,6 +85,15 @@ def _place(width: Tensor, height: Tensor, left: Tensor, top: Tensor, shape: list
     rows = torch.stack([width, zero, left, zero, height, top], dim=1)
     grid: Tensor = F.affine_grid(rows.view(-1, 2, 3), shape, align_corners=False)
     return grid
+
+
+def _turn(grid: Tensor, draws: Tensor) -> Tensor:
+    """The grid turned by up to STRONG_TURN either way, and widened by up to a fifth."""
+    angle, scale = STRONG_TURN * (2 * draws[0] - 1), 1 + 0.2 * draws[1]
+    cos, sin = scale * torch.cos(angle), scale * torch.sin(angle)
+    matrix = torch.stack([cos, -sin, sin, cos], dim=1).view(-1, 1, 1, 2, 2)
+    turned: Tensor = (matrix @ grid.unsqueeze(-1)).squeeze(-1)
+    return turned
 
 
 def _recolour(images: Tensor, draws: Tensor) -> Tensor:

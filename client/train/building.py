@@ -16,6 +16,8 @@ from client.train.fold import Fold
 from client.train.li_tasks import LI_BUILDERS
 from client.train.losses import teacher_logits
 from client.train.methods import find_method
+from client.train.plus import PlusTask, centre_styles, lean_texts, trust_weights
+from client.train.plus_methods import IDEAS, find_switches
 from client.train.querying import read_targets, stored_views
 from client.train.rivals import ContrastiveTask, FeatureTask, TextHeadTask
 from client.train.student import Student, StudentSpec, build_student
@@ -149,7 +151,32 @@ def _build_adip_together(given: Materials) -> Task:
     return AlignmentTask(given.texts, given.labels, given.images, weight, trains_head=True)
 
 
-BUILDERS: Mapping[str, Builder] = {
+def _build_plus(given: Materials) -> Task:
+    switches, images, texts = find_switches(given.config.method), given.images, given.texts
+    logits = teacher_logits(images, texts, given.logit_scale)
+    share = given.config.image_weight
+    weights = share * given.queried.float()
+    aims = texts
+    if switches.trusts:
+        weights = trust_weights(share, logits, given.labels)
+    if switches.prototypes:
+        aims = lean_texts(texts, images, given.labels, switches.prototypes)
+    if switches.centres:
+        images = centre_styles(images, given.domains)
+    return PlusTask(
+        texts=texts,
+        aims=aims,
+        labels=given.labels,
+        images=images,
+        image_weights=weights,
+        teacher=logits,
+        scale=given.logit_scale,
+        temperature=given.config.temperature,
+        switches=switches,
+    )
+
+
+_BASES: Mapping[str, Builder] = {
     "linear-probe": _build_labels,
     "erm": _build_labels,
     "lp-ft": _build_labels,
@@ -168,6 +195,9 @@ BUILDERS: Mapping[str, Builder] = {
     "flyp": _build_contrast,
     "lp-ft-clip": _build_labels,
     **LI_BUILDERS,
+}
+BUILDERS: Mapping[str, Builder] = {**_BASES} | {
+    name: _build_plus if idea.base == "adip" else _BASES[idea.base] for name, idea in IDEAS.items()
 }
 
 

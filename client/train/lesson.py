@@ -27,4 +27,5 @@ def open_lesson(job: Job) -> Lesson:
     if job.config.fresh_views:
         oracle = open_fresh(job.config, job.fold, job.teacher)
         return Lesson(oracle, oracle)
-    return Lesson(build_task(job.config, job.fold, job.teacher), choose_views(job.fold))
+    views = choose_views(job.fold, job.config.method)
+    return Lesson(build_task(job.config, job.fold, job.teacher), views)

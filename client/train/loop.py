@@ -15,7 +15,9 @@ from client.train.averaging import BestHead, Ema, LastWeights, WeightAverage
 from client.train.config import TrainConfig
 from client.train.distributed import SOLO, World
 from client.train.errors import TrainingError
+from client.train.mixing import Blend, blend_pictures, drop_blocks, mix_statistics
 from client.train.pixels import PixelRows
+from client.train.plus_methods import Switches, find_switches
 from client.train.sampling import DomainSampler
 from client.train.student import Student
 from client.train.swad import Swad
@@ -104,6 +106,9 @@ def train_student(  # noqa: PLR0913  (each is a seam of its own)
     `pixels`: uint8[n, s, s, 3], the training part, in the order of the task's rows.
     """
     set_stage_mode(state, config)
+    switches = find_switches(config.method)
+    if switches.drop and state.stage == "distill":
+        drop_blocks(state.student, switches.drop)
     while state.step < config.steps and not state.averaging.ended:
         if world.any(stop()):
             return False
@@ -119,8 +124,9 @@ def train_student(  # noqa: PLR0913  (each is a seam of its own)
         images, taught = draw_views(
             tick, pixels, sampler, config, state.moved[0].device, views=views
         )
+        blend = _blend(images, switches, _mix(config.trial_seed + 2, tick))
         state.optimizer.zero_grad(set_to_none=True)
-        losses = world.sum_values(_add_gradients(state, task, images, taught, config, world))
+        losses = world.sum_values(_add_gradients(state, task, blend, taught, config, world))
         if not math.isfinite(losses["loss"]):
             raise TrainingError(f"the loss is not finite at step {state.step}: lower --lr")
         world.sum_gradients(state.moved)
@@ -176,7 +182,7 @@ def is_evaluation(step: int, config: TrainConfig) -> bool:
 def _add_gradients(
     state: TrainState,
     task: Task,
-    images: Tensor,
+    blend: Blend,
     taught: Tensor,
     config: TrainConfig,
     world: World,
@@ -187,21 +193,40 @@ def _add_gradients(
     """
     total: Row = {}
     for part in world.parts(config.accumulate):
-        with _autocast(images.device, config):
-            outputs = _forward(state, images[part])
+        with _autocast(blend.images.device, config):
+            outputs = _forward(state, blend.images[part], config)
         if outputs.dtype in _DTYPES.values():
             outputs = outputs.float()
-        losses = task.loss(outputs.cpu(), taught[part])
-        share = len(outputs) / len(images)
+        losses = _blended_loss(task, outputs.cpu(), blend, taught, part)
+        share = len(outputs) / len(blend.images)
         state.scaler.scale(losses["loss"] * share).backward()  # type: ignore[no-untyped-call]
         for name, value in losses.items():
             total[name] = total.get(name, 0.0) + float(value.detach()) * share
     return total
 
 
-def _forward(state: TrainState, images: Tensor) -> Tensor:
+def _blend(images: Tensor, switches: Switches, seed: int) -> Blend:
+    """The batch as the student sees it: blended where the method does that."""
+    if not switches.blend:
+        return Blend(images, torch.arange(len(images)), 1.0)
+    return blend_pictures(images, torch.Generator().manual_seed(seed), switches.blend)
+
+
+def _blended_loss(
+    task: Task, outputs: Tensor, blend: Blend, taught: Tensor, part: slice
+) -> dict[str, Tensor]:
+    """The task's loss; of blended pictures their own share of it and the rest of their partners'."""
+    losses = task.loss(outputs, taught[part])
+    if blend.own == 1:
+        return losses
+    others = task.loss(outputs, taught[blend.partners[part]])
+    return {name: blend.own * v + (1 - blend.own) * others[name] for name, v in losses.items()}
+
+
+def _forward(state: TrainState, images: Tensor, config: TrainConfig) -> Tensor:
     if state.stage == "distill":
-        outputs: Tensor = state.student(images)
+        with mix_statistics(state.student, find_switches(config.method).mixing):
+            outputs: Tensor = state.student(images)
         return outputs
     with torch.no_grad():
         features = state.student.features(images)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from client.train.errors import check_name
+from client.train.plus_methods import IDEAS
 
 __all__ = ["CORE", "METHODS", "Head", "Method", "find_method"]
 
@@ -179,6 +180,18 @@ METHODS = {
             reads_captions=True,
         ),
     )
+} | {
+    idea.name: Method(
+        idea.name,
+        idea.reads_images,
+        idea.base != "erm",
+        True,
+        idea.summary,
+        start="fresh" if idea.base == "erm" else "fitted",
+        fills_in=idea.fills_in,
+        weighs_images=idea.base == "adip",
+    )
+    for idea in IDEAS.values()
 }
 
 CORE = ("zero-shot", "linear-probe", "text-only", "erm", "kd", "adip")

@@ -15,6 +15,8 @@ from client.train.job import Job
 from client.train.lesson import Lesson, open_lesson
 from client.train.loop import start_state
 from client.train.methods import Method, find_method
+from client.train.mixing import blend_backbones
+from client.train.plus_methods import find_switches
 from client.train.results import describe_result
 from client.train.spending import count_spending
 from client.train.stages import align, distill, open_notes
@@ -64,9 +66,7 @@ def _train(job: Job, method: Method, lesson: Lesson) -> tuple[Student, dict[str,
         align(job, lesson, student, notes)
     state = start_state(student, lesson.task, config)
     averaged = distill(job, lesson, state, notes) if method.distils else {}
-    if method.start_share:
-        start, _ = make_student(config, lesson.task.head_width)
-        mix_weights(state.average, start.to(job.device), method.start_share)
+    _go_back(job, method, state.average)
     facts = {
         "step": state.step,
         "epoch": state.step * job.sampler.size / len(job.fold.training),
@@ -78,6 +78,19 @@ def _train(job: Job, method: Method, lesson: Lesson) -> tuple[Student, dict[str,
     if config.fresh_views:
         facts["unmetered_queries"] = count_queries(config, job.fold)
     return state.average, facts | averaged
+
+
+def _go_back(job: Job, method: Method, student: Student) -> None:
+    """Interpolate with the weights that the run began with, where the method does that."""
+    kept = find_switches(method.name).kept
+    if not method.start_share and kept == 1:
+        return
+    start, _ = make_student(job.config, student.spec.head_width)
+    start.to(job.device)
+    if method.start_share:
+        mix_weights(student, start, method.start_share)
+    else:
+        blend_backbones(student, start, kept)
 
 
 def _answer(job: Job, task: Task, student: Student) -> Answers:

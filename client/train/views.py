@@ -12,6 +12,7 @@ from client.data.views import find_crop
 from client.train.augment import augment, augment_crops, cut_crops
 from client.train.config import TrainConfig
 from client.train.fold import Fold
+from client.train.plus_methods import PLAIN, Switches, find_switches
 
 Rows = NDArray[np.int64]
 """int64[b] positions in the fold's training part."""
@@ -35,16 +36,22 @@ class Views(Protocol):
 
 @dataclass(frozen=True)
 class FileViews:
-    """Any crop and colour, taught by the vector of the file itself."""
+    """Any crop and colour, and any style of an idea, taught by the vector of the file itself."""
+
+    switches: Switches = PLAIN
 
     def show(self, images: Tensor, rows: Rows, generator: torch.Generator) -> Shown:
         """A random crop in random colours."""
-        return augment(images, generator), torch.from_numpy(rows)
+        return self._augment(images, generator), torch.from_numpy(rows)
 
     def survey(self, images: Tensor, rows: Rows, number: int, generator: torch.Generator) -> Shown:
         """The picture as it is, then random views of it."""
-        shown = augment(images, generator) if number else images
+        shown = self._augment(images, generator) if number else images
         return shown, torch.from_numpy(rows)
+
+    def _augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        drawn = self.switches
+        return augment(images, generator, drawn.styles, rounds=drawn.rounds, strong=drawn.strong)
 
 
 @dataclass(frozen=True)
@@ -72,10 +79,13 @@ class BoughtViews:
         return torch.randint(len(self.crops), (count,), generator=generator)
 
 
-def choose_views(fold: Fold) -> Views:
-    """The views that the fold's vectors belong to."""
+def choose_views(fold: Fold, method: str = "adip") -> Views:
+    """The views that the fold's vectors belong to, restyled where the method does that.
+
+    Bought crops are shown as they were sold.
+    """
     if not fold.bought_views:
-        return FileViews()
+        return FileViews(find_switches(method))
     return BoughtViews(torch.stack([_crops(fold, number) for number in range(fold.bought_views)]))
 
 
