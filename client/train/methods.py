@@ -6,7 +6,7 @@ from typing import Literal
 from client.train.errors import check_name
 from client.train.plus_methods import IDEAS
 
-__all__ = ["CORE", "METHODS", "Head", "Method", "find_method"]
+__all__ = ["METHODS", "Head", "Method", "find_method"]
 
 Start = Literal["fitted", "fresh"]
 Head = Literal["linear", "gelu", "mlp", "none"]
@@ -193,9 +193,6 @@ METHODS = {
     )
     for idea in IDEAS.values()
 }
-
-CORE = ("zero-shot", "linear-probe", "text-only", "erm", "kd", "adip")
-"""What a comparison runs unless told otherwise: the floor, the rivals and the method."""
 
 
 def find_method(name: str) -> Method:

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from client.train.errors import check_name
-from client.train.methods import METHODS
+from client.train.methods import METHODS, Method
+from client.train.plus_methods import IDEAS
 
 __all__ = ["CONTRASTS", "PRESETS", "Preset", "find_preset", "find_presets"]
 
@@ -19,6 +20,16 @@ class Preset:
     steps: int | None = None
     """Optimiser steps of Distill; None: as every run's default."""
     seeds: int = 1
+
+
+FAIR = ("adip+", "erm-styles", "kd-styles", "text-only-styles")
+"""Ideas beyond the papers that belong in every full comparison: the best, and what it gives rivals."""
+
+
+def _is_general(name: str, method: Method) -> bool:
+    if method.white_box or method.reads_captions:
+        return False
+    return name not in IDEAS or name in FAIR
 
 
 PRESETS: Mapping[str, Preset] = {
@@ -38,8 +49,8 @@ PRESETS: Mapping[str, Preset] = {
         ),
         Preset(
             "full",
-            tuple(method.name for method in METHODS.values() if not method.white_box),
-            "every method that needs no more than the vendor's vectors",
+            tuple(name for name, method in METHODS.items() if _is_general(name, method)),
+            "every method that needs no more than the vendor's vectors of pictures and classes",
         ),
     )
 }
