@@ -62,7 +62,7 @@ def measure_align(job: Job, task: Task, published_steps: int, measured: int) -> 
     published = per_step * published_steps
     return {
         "pictures": len(pixels),
-        "views": job.config.views,
+        "views": job.config.align_views,
         "seconds": seconds,
         "published_seconds": published,
         "published_steps": published_steps,
@@ -86,7 +86,7 @@ def time_forward(student: Student, batch: Tensor, steps: int) -> float:
 
 def align_by_steps(job: Job, task: Task, student: Student, steps: int) -> float:
     """The published optimiser on stored features; accuracy of its best evaluated head."""
-    fold, views = job.fold, job.config.views + 1
+    fold, views = job.fold, job.config.align_views + 1
     pixels = PixelSelection(job.pixels, fold.training)
     stored = torch.stack([extract(student, pixels, view) for view in range(views)])
     seen = extract(student, PixelSelection(job.pixels, fold.validation), 0)
@@ -163,7 +163,7 @@ def make_bare(job: Job, task: Task) -> Callable[[], None]:
     def turn() -> None:
         student.set_mode(training=True, batchnorm=config.batchnorm)
         for step in range(config.steps):
-            _, images = draw_views(step, pixels, job.sampler, config, torch.device("cpu"))
+            images, _ = draw_views(step, pixels, job.sampler, config, torch.device("cpu"))
             state.optimizer.zero_grad(set_to_none=True)
             loss = -(F.normalize(student(images), dim=-1) @ aim).mean()
             loss.backward()
@@ -261,7 +261,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         image_size=given.image_size,
         batch=given.batch,
         holdout=given.holdout,
-        views=given.views,
+        align_views=given.views,
         steps=given.steps,
         device="cpu",
     )

@@ -65,7 +65,7 @@ class Pool(torch.nn.Module):
 
 
 def _student() -> Student:
-    return Student(StudentSpec("pool", 8, 2), Pool(), [0.5] * 3, [0.5] * 3)
+    return Student(StudentSpec("pool", 8, 2), Pool(), 3, [0.5] * 3, [0.5] * 3)
 
 
 class Line:
@@ -78,7 +78,7 @@ class Line:
     def step(self) -> None:
         self.place = (self.place * 7 + 3) % 11
         with torch.no_grad():
-            self.student.head.bias.fill_(self.place)
+            self.student.linear_head.bias.fill_(self.place)
 
 
 def _mean(values):
@@ -123,7 +123,7 @@ def test_swad_is_the_mean_of_the_valleys_segments_wherever_it_is_interrupted(los
     start, threshold, end = find_valley(heard)
     first = len(segments) - 1 if start is None else start
     last = len(segments) - 1 if end is None else end
-    assert swad.model.head.bias[0].item() == pytest.approx(_expect(segments, heard), rel=1e-5)
+    assert swad.model.linear_head.bias[0].item() == pytest.approx(_expect(segments, heard), rel=1e-5)
     assert facts == {
         "swad_start": sum(lengths[:first]) + 1,
         "swad_end": sum(lengths[: last + 1]),
@@ -156,13 +156,13 @@ def test_ema_is_the_formula_and_exact_where_nothing_moves():
     line = Line()
     ema = Ema(line.student, 0.9)
     before = line.student.state_dict()["backbone.norm.weight"].clone()
-    expected = float(line.student.head.bias[0].detach())
+    expected = float(line.student.linear_head.bias[0].detach())
     for step in range(20):
         line.step()
         ema.update()
         d = min(0.9, (1 + step) / (10 + step))
         expected = d * expected + (1 - d) * line.place
-    assert ema.model.head.bias[0].item() == pytest.approx(expected, rel=1e-5)
+    assert ema.model.linear_head.bias[0].item() == pytest.approx(expected, rel=1e-5)
     assert torch.equal(ema.model.state_dict()["backbone.norm.weight"], before)
 
 
@@ -184,7 +184,7 @@ def test_align_by_steps_keeps_the_first_of_the_best_heads():
         best.update()
         best.evaluate(Reading(step + 1, accuracy, 1.0))
     assert best.finish() == {"validation": 0.7}
-    assert line.student.head.bias[0].item() == pytest.approx(places[1])
+    assert line.student.linear_head.bias[0].item() == pytest.approx(places[1])
 
 
 def test_batchnorm_is_estimated_as_the_mean_over_the_batches():

@@ -113,13 +113,13 @@ class TestShots:
 
     def test_a_bench_counts_the_shots_of_every_seed(self, experiment, tmp_path):
         config = replace(CONFIG, shots=1, steps=1)
-        [row] = run_bench(experiment, BenchPlan(config, ("adip",), ("wash",), 2), tmp_path)
+        found = run_bench(experiment, BenchPlan(config, ("adip",), ("wash",), 2), tmp_path)
         drawn = {
             experiment.manifest.pictures[i].digest
             for seed in (0, 1)
             for i in experiment.fold(("wash",), replace(config, trial_seed=seed)).training
         }
-        assert row.spending.training.images == len(drawn)
+        assert found.rows[0].spending.training.images == len(drawn)
         assert len(drawn) > 6
 
 
@@ -222,7 +222,7 @@ class TestLosses:
         logits = torch.randn(6, 4, requires_grad=True)
         labels, teacher = torch.randint(4, (6,)), torch.randn(6, 4)
         asked = torch.tensor([True, True, False, True, False, False])
-        loss = kd_loss(logits, labels, teacher, 2.0, asked)["loss"]
+        loss = kd_loss(logits, labels, teacher, 2.0, asked=asked)["loss"]
         heard = kd_loss(logits[asked], labels[asked], teacher[asked], 2.0)["divergence"]
         expected = F.cross_entropy(logits, labels) + heard * 3 / 6
         assert loss.item() == pytest.approx(expected.item(), abs=1e-6)
