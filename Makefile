@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DEMO_OUT ?= demo-out
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check mutate bench-full bench-ledger soak nightly clean
+.PHONY: setup demo test check mutate bench bench-full bench-ledger bench-distill ideas unseen soak nightly clean
 
 setup: $(STAMP)
 
@@ -33,9 +33,29 @@ check: $(STAMP)
 mutate: $(STAMP)
 	$(BIN)/python tests/mutation/run.py
 
-# Every style left out in turn; goes on where `make demo` ended.
+# The core comparison, every style left out in turn, three seeds, with 4 shots and with all; hours,
+# goes on where `make demo` or an earlier `make bench` ended.
+bench: $(STAMP)
+	$(BIN)/python -m client.demo.folds --preset core --steps 400 --shots 4,all --out $(DEMO_OUT) \
+		--record tests/bench/lab/results.jsonl
+
+# The same with every general method, one seed, short runs.
 bench-full: $(STAMP)
 	$(BIN)/python -m client.demo.folds --out $(DEMO_OUT)
+
+# Ideas beyond the papers, judged inside the source styles; what each was expected to gain is written
+# down before it is run.
+ideas: $(STAMP)
+	$(BIN)/python -m tests.bench.lab.ideas
+
+# Half of the classes unseen (Li et al. 2023), with and without shots and descriptions.
+unseen: $(STAMP)
+	$(BIN)/python -m client.demo.unseen --out $(DEMO_OUT)
+
+# What Align and a Distill step cost beside the published stage and a bare step; an idle machine.
+bench-distill: $(STAMP)
+	VL2V_HOME=$(DEMO_OUT)/client $(BIN)/python -m tests.bench.distill $(DEMO_OUT)/data --model icon-clip \
+		--target solid --image-size 64
 
 # Charges a second with group commit and without it; the machine should be idle.
 bench-ledger: $(STAMP)

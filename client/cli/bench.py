@@ -14,7 +14,7 @@ from client.cli.tune import read_numbers
 from client.train.config import TrainConfig
 from client.train.presets import PRESETS, find_preset
 
-DEFAULT_PRESET = "full"
+DEFAULT_PRESET = "core"
 
 __all__ = ["register"]
 

@@ -8,6 +8,7 @@ import typer
 from client.data.choosing import Selection
 from client.train.config import CHOICES, TrainConfig
 from client.train.methods import METHODS
+from client.train.plus_methods import IDEAS
 
 DEFAULTS = TrainConfig()
 
@@ -21,7 +22,12 @@ Model = Annotated[
     str, typer.Option("--model", "-m", help="The teacher's id, as it was bought with `vl2v fetch`.")
 ]
 Methods = Annotated[
-    list[str], typer.Option("--method", help=f"One of {', '.join(METHODS)}; may be repeated.")
+    list[str],
+    typer.Option(
+        "--method",
+        help=f"One of {', '.join(name for name in METHODS if name not in IDEAS)}, adip+, or an idea "
+        "behind it such as adip-styles; may be repeated.",
+    ),
 ]
 Student = Annotated[
     str, typer.Option("--student", help="Any timm model name, such as vit_small_patch16_224.")

@@ -28,7 +28,7 @@ from shared.money import show_usd
 ROOT = Path(__file__).parents[2]
 MODEL = "icon-clip"
 ACCOUNT = "demo"
-METHODS = ("zero-shot", "text-only", "erm", "kd", "adip")
+METHODS = ("zero-shot", "text-only", "lp-ft", "kd", "adip", "adip+")
 CHOICES = Path(__file__).parent / "choices"
 """Learning rate and λ of each method, as `vl2v tune` picked them on the source styles' validation."""
 

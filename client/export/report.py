@@ -26,7 +26,7 @@ from client.export.sections.trust import describe_reliability
 from client.train.errors import TrainingError
 from client.train.methods import METHODS
 
-PREFERRED = ("adip+", "adip", "text-only", "kd", "erm")
+PREFERRED = ("adip+", "adip", "text-only", "kd", "lp-ft", "erm")
 """Whose predictions, mistakes and size are shown: the first of these that was run, else any."""
 REDUCED = ("shots", "queries", "selection", "bought_views", "fresh_views")
 """Settings under which a run learns from less, or more, than the comparison's."""

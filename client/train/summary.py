@@ -13,6 +13,9 @@ from client.train.spending import Spending
 from client.train.statistics import Interval
 from shared.money import show_usd
 
+LABELS_ALONE = ("erm", "lp-ft")
+"""Methods that say how well the labels alone can be learned."""
+
 __all__ = ["Summary", "summarise", "table_cells"]
 
 _ALWAYS = (
@@ -147,7 +150,7 @@ def _over_seeds(lines: Sequence[dict[str, Any]], key: str) -> tuple[float, float
 def _erm_of(line: dict[str, Any], lines: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     for other in lines:
         same = all(other[key] == line[key] for key in ("targets", "trial_seed"))
-        if other["method"] == "erm" and same:
+        if other["method"] in LABELS_ALONE and same:
             return other
     return None
 

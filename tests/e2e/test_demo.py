@@ -51,8 +51,8 @@ class TestDemo:
         }
         paid = {row.method: row.spending.training for row in rows}
         assert paid["adip"].images == paid["kd"].images == len(wanted)
-        assert paid["erm"].images == paid["text-only"].images == 0
-        assert paid["erm"].cost_nanousd == 0
+        assert paid["lp-ft"].images == paid["text-only"].images == 0
+        assert paid["lp-ft"].cost_nanousd == 0
         texts = paid["text-only"].texts
         assert paid["adip"].cost_nanousd == len(wanted) * 100_000 + texts * 10_000
 
@@ -65,7 +65,14 @@ class TestDemo:
         )
 
     def test_every_method_is_reported_on_seen_and_unseen_styles(self, told):
-        assert [row.method for row in told[2]] == ["zero-shot", "text-only", "erm", "kd", "adip"]
+        assert [row.method for row in told[2]] == [
+            "zero-shot",
+            "text-only",
+            "lp-ft",
+            "kd",
+            "adip",
+            "adip+",
+        ]
         for row in told[2]:
             assert 0 <= row.in_domain <= 1
             assert 0 <= row.out_of_domain <= 1

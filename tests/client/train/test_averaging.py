@@ -123,7 +123,9 @@ def test_swad_is_the_mean_of_the_valleys_segments_wherever_it_is_interrupted(los
     start, threshold, end = find_valley(heard)
     first = len(segments) - 1 if start is None else start
     last = len(segments) - 1 if end is None else end
-    assert swad.model.linear_head.bias[0].item() == pytest.approx(_expect(segments, heard), rel=1e-5)
+    assert swad.model.linear_head.bias[0].item() == pytest.approx(
+        _expect(segments, heard), rel=1e-5
+    )
     assert facts == {
         "swad_start": sum(lengths[:first]) + 1,
         "swad_end": sum(lengths[: last + 1]),
