@@ -148,24 +148,23 @@ class Fetch:
         batch = queue.popleft()
         try:
             self.purchaser.journal.plan(batch)
-        except BudgetTooSmall:
+        except BudgetTooSmall as refusal:
             queue.appendleft(batch)
             if alone:
-                return self._reserve_part(queue)
+                return self._reserve_part(queue, refusal)
             return None
         reach("planned")
         return batch
 
-    def _reserve_part(self, queue: deque[Batch]) -> Batch | None:
+    def _reserve_part(self, queue: deque[Batch], refusal: BudgetTooSmall) -> Batch | None:
         whole = queue.popleft()
         asked = (whole.modality, whole.view)
         line = next(line for line in self.quote.lines if (line.modality, line.view) == asked)
         budget = self.budgets.get(whole.run)
-        left = budget.left_nanousd if budget else 0
-        fits = left // line.price_nanousd
+        fits = budget.fits(len(whole.digests), line.price_nanousd) if budget else 0
         if not 0 < fits < len(whole.digests):
             queue.appendleft(whole)
-            self.receipt.stopped = self._explain_budget(queue, left)
+            self.receipt.stopped = self._explain_budget(queue, line.price_nanousd, refusal)
             return None
         part = self._make_batch(line, whole.digests[:fits])
         queue.appendleft(self._make_batch(line, whole.digests[fits:]))
@@ -173,11 +172,16 @@ class Fetch:
         reach("planned")
         return part
 
-    def _explain_budget(self, queue: deque[Batch], left: int) -> BudgetReached:
-        items = sum(len(batch.digests) for batch in queue)
-        needed = sum(batch.max_cost_nanousd for batch in queue)
+    def _explain_budget(
+        self, queue: deque[Batch], price_nanousd: int, refusal: BudgetTooSmall
+    ) -> BudgetReached:
         budget = self.budgets.get(self.quote.run)
         cap = budget.cap_nanousd if budget else 0
+        left = cap - budget.held_nanousd - budget.spent_nanousd if budget else 0
+        if left >= price_nanousd:
+            return refusal  # a cap in items or the project's is in the way, and it names that
+        items = sum(len(batch.digests) for batch in queue)
+        needed = sum(batch.max_cost_nanousd for batch in queue)
         enough = show_usd(cap - left + needed).lstrip("$")
         return BudgetReached(
             f"the budget of {show_usd(cap)} ends here: {show_usd(left)} left, {items} items for "

@@ -15,6 +15,7 @@ from client.api import (
     EmbeddingResult,
     Input,
     InvalidAnswerError,
+    InvalidInputError,
     RateLimitError,
     UnprocessableEntityError,
     VendorClient,
@@ -207,6 +208,8 @@ class Purchaser:
 
 def is_final(error: VendorError) -> bool:
     """Whether the refused request itself was certainly not charged, if it was sent only once."""
+    if isinstance(error, InvalidInputError):
+        return True  # it was not sent
     if not isinstance(error, APIStatusError):
         return False
     return error.status_code in SETTLED_REFUSALS or error.code == ErrorCode.REVISION_CHANGED

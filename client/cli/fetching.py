@@ -164,7 +164,7 @@ class _Desk:
         cap = self.order.cap_nanousd
         if cap is None:
             return known
-        return Budget(cap, known.held_nanousd if known else 0, known.spent_nanousd if known else 0)
+        return replace(known, cap_nanousd=cap) if known else Budget(cap, 0, 0)
 
     def _set_cap(self, quote: Quote) -> None:
         if self.order.cap_nanousd is not None:

@@ -159,6 +159,18 @@ class TestBudget:
         assert "run the same command again with --budget" in done.stderr
         assert vendor.sold == []
 
+    @pytest.mark.parametrize("cap", [("--items", "5"), ("--usd", "0.00042")])
+    def test_a_projects_cap_is_bought_up_to_and_named(
+        self, command: Command, data: Path, vendor: StandInVendor, cap: tuple[str, str]
+    ) -> None:
+        assert command.run("budget", "set", "--project", "default", *cap).returncode == 0
+        done = fetch(command, data, "--budget", "1")
+        assert done.returncode == 3
+        assert "project default" in done.stderr
+        assert "vl2v budget set --project default" in done.stderr
+        assert len(vendor.sold) == 5 if cap[0] == "--items" else vendor.debited <= 420_000
+        assert 0 < len(vendor.sold) < 14
+
     def test_a_missing_budget_is_asked_for(self, command: Command, data: Path) -> None:
         done = fetch(command, data)
         assert done.returncode == 2
