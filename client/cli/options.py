@@ -152,6 +152,12 @@ PixelCache = Annotated[
 ]
 
 
+def locate_weights(spec: str) -> str:
+    """The spec with its folder in full, so that a run's student is found from anywhere."""
+    kind, colon, path = spec.partition(":")
+    return f"{kind}:{Path(path).expanduser().absolute()}" if colon else spec
+
+
 def pick_given(context: typer.Context, settings: dict[str, Any]) -> dict[str, Any]:
     """Those settings whose options were typed (or have none of their own), so that a recipe decides
     the others."""
@@ -208,5 +214,6 @@ __all__ = [
     "Threads",
     "TrialSeed",
     "Weights",
+    "locate_weights",
     "pick_given",
 ]

@@ -119,7 +119,7 @@ def train(  # noqa: PLR0913  (one parameter an option)
         "temperature": temperature,
         "kd_weight": kd_weight,
         "prompts": prompts,
-        "teacher_weights": _absolute(teacher_weights),
+        "teacher_weights": options.locate_weights(teacher_weights),
         "weight_decay": weight_decay,
         "warmup": warmup,
         "align_views": align_views,
@@ -221,12 +221,6 @@ def _train_one(
             style="yellow",
         )
     return line
-
-
-def _absolute(spec: str) -> str:
-    """The spec with its folder in full, so that the run's student is found from anywhere."""
-    kind, colon, path = spec.partition(":")
-    return f"{kind}:{Path(path).expanduser().absolute()}" if colon else spec
 
 
 def _add_targets(
