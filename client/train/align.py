@@ -18,7 +18,7 @@ from client.train.sampling import domain_weights
 from client.train.student import Student
 from client.train.tasks import Task, read_scores
 
-__all__ = ["align_head"]
+__all__ = ["align_head", "extract_features"]
 
 
 def align_head(
@@ -39,7 +39,7 @@ def align_head(
     features = []
     for view in range(views):
         report(view, views)
-        features.append(_features(student, training, view, config.trial_seed))
+        features.append(extract_features(student, training, view, config.trial_seed))
     rows = torch.arange(len(training)).repeat(views)
     weights = torch.from_numpy(domain_weights(fold.domains[fold.training])).repeat(views) / views
     validation = PixelSelection(pixels, fold.validation)
@@ -53,7 +53,7 @@ def align_head(
 
 
 @torch.no_grad()
-def _features(student: Student, pixels: PixelRows, view: int, seed: int) -> Tensor:
+def extract_features(student: Student, pixels: PixelRows, view: int, seed: int) -> Tensor:
     """float32[n, dS] of view number `view`; view 0 is the picture as it is."""
     parts = []
     for start in range(0, len(pixels), BATCH):
@@ -66,7 +66,7 @@ def _features(student: Student, pixels: PixelRows, view: int, seed: int) -> Tens
 
 
 def _judge(student: Student, task: Task, pixels: PixelRows, labels: NDArray[np.int64]) -> Judge:
-    features = _features(student, pixels, 0, 0)
+    features = extract_features(student, pixels, 0, 0)
 
     def judge(weight: Tensor, bias: Tensor) -> float:
         scores = read_scores(features @ weight.T + bias, task.classes)
