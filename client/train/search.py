@@ -6,7 +6,7 @@ published stage minimises, in the same minute.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,42 +56,16 @@ def search_head(
     """
     if not isinstance(student.head, nn.Linear):
         raise TrainingError("--align search fits one linear layer: give --align exact or steps")
-    training, views = PixelSelection(pixels, fold.training), config.views + 1
-    total = views + LOOKS
+    total = config.views + 1 + LOOKS
     student.eval()
-    parts = []
-    for view in range(views):
-        report(view, total)
-        parts.append(extract_features(student, training, view, config.trial_seed))
-    shares = torch.from_numpy(domain_weights(fold.domains[fold.training])).repeat(views) / views
-    scale = Scale.of(torch.cat(parts), shares)
-    rows = torch.arange(len(training)).repeat(views)
-    domains = torch.from_numpy(fold.domains[fold.training]).repeat(views)
-    groups = [torch.nonzero(domains == d).flatten() for d in torch.unique(domains)]
-    standard = (torch.cat(parts) - scale.centre) / scale.spread
+    stored = _store_features(student, pixels, fold, config, lambda view: report(view, total))
     seen = extract_features(student, PixelSelection(pixels, fold.validation), 0, 0)
-    labels = fold.labels[fold.validation]
-
+    labels, best = fold.labels[fold.validation], SearchFit(0, -1.0)
     head = copy.deepcopy(student.head).cpu().requires_grad_(True)
-    search = torch.optim.LBFGS(
-        head.parameters(), max_iter=ITERATIONS, history_size=10, line_search_fn="strong_wolfe"
-    )
-
-    def closure() -> Tensor:
-        search.zero_grad()
-        losses = [task.loss(head(standard[group]), rows[group])["loss"] for group in groups]
-        loss = torch.stack(losses).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
-
-    best = SearchFit(0, -1.0)
-    for look in range(LOOKS):
-        report(views + look, total)
-        search.step(closure)  # type: ignore[no-untyped-call]
-        with torch.no_grad():
-            plain = scale.undo(head)
-            answers = read_scores(plain(seen), task.classes).argmax(dim=1).numpy()
-            score = measure(np.asarray(answers, dtype=np.int64), labels).per_class
+    for look, plain in enumerate(_descend(head, task, stored)):
+        report(config.views + 1 + look, total)
+        answers = read_scores(plain(seen), task.classes).argmax(dim=1).numpy()
+        score = measure(np.asarray(answers, dtype=np.int64), labels).per_class
         if score > best.score:
             best = SearchFit(ITERATIONS * (look + 1), score)
             student.head.load_state_dict(plain.state_dict())
@@ -100,21 +74,61 @@ def search_head(
 
 
 @dataclass(frozen=True)
-class Scale:
-    """Each feature's mean and spread: searching standardised features takes far fewer steps."""
+class Stored:
+    """Standardised features of several views: searching those takes far fewer steps."""
 
+    features: Tensor
+    """float32[n, dS]"""
+    rows: Tensor
+    """int64[n]: positions in the training part."""
+    domains: Tensor
+    """int64[n]"""
     centre: Tensor
     spread: Tensor
 
-    @classmethod
-    def of(cls, features: Tensor, shares: Tensor) -> "Scale":
-        """Of float32[n, dS] features whose rows count as their shares, which sum to one."""
-        centre = shares @ features
-        return cls(centre, (shares @ (features - centre) ** 2).sqrt().clamp(min=1e-6))
-
     def undo(self, head: nn.Linear) -> nn.Linear:
-        """The head of standardised features as one of features as they come."""
+        """A head of these features as one of features as they come."""
         plain = copy.deepcopy(head).requires_grad_(False)
         plain.weight.div_(self.spread)
         plain.bias.sub_(plain.weight @ self.centre)
         return plain
+
+
+def _store_features(
+    student: Student,
+    pixels: Pixels,
+    fold: Fold,
+    config: TrainConfig,
+    report: Callable[[int], None],
+) -> Stored:
+    training, views, parts = PixelSelection(pixels, fold.training), config.views + 1, []
+    for view in range(views):
+        report(view)
+        parts.append(extract_features(student, training, view, config.trial_seed))
+    features, domains = torch.cat(parts), fold.domains[fold.training]
+    shares = torch.from_numpy(domain_weights(domains)).repeat(views) / views
+    centre = shares @ features
+    spread = (shares @ (features - centre) ** 2).sqrt().clamp(min=1e-6)
+    rows = torch.arange(len(training)).repeat(views)
+    standard = (features - centre) / spread
+    return Stored(standard, rows, torch.from_numpy(domains).repeat(views), centre, spread)
+
+
+def _descend(head: nn.Linear, task: Task, stored: Stored) -> Iterator[nn.Linear]:
+    """The head after every few steps down the loss, as a head of features as they come."""
+    groups = [torch.nonzero(stored.domains == d).flatten() for d in torch.unique(stored.domains)]
+    parts = [(stored.features[group], stored.rows[group]) for group in groups]
+    search = torch.optim.LBFGS(
+        head.parameters(), max_iter=ITERATIONS, history_size=10, line_search_fn="strong_wolfe"
+    )
+
+    def closure() -> Tensor:
+        search.zero_grad()
+        losses = [task.loss(head(features), rows)["loss"] for features, rows in parts]
+        loss = torch.stack(losses).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    for _ in range(LOOKS):
+        search.step(closure)  # type: ignore[no-untyped-call]
+        yield stored.undo(head)
