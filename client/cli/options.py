@@ -131,7 +131,10 @@ Schedule = Annotated[
     str, typer.Option(help=f"{_either('schedule')}: the learning rate after the warm-up.")
 ]
 Align = Annotated[
-    str, typer.Option(help=f"{_either('align')}: solve the head, or find it by gradient steps.")
+    str,
+    typer.Option(
+        help=f"{_either('align')}: solve the head, search it on the loss, or take gradient steps."
+    ),
 ]
 AveragingKind = Annotated[
     str, typer.Option(help=f"{_either('averaging_kind')}: which weights are kept.")

@@ -22,7 +22,7 @@ from client.train.views import FileViews, Views, count_surveys
 _AnyJudge = Callable[[Callable[[Tensor], Tensor]], float]
 """Source-validation accuracy of what a head makes of features."""
 
-__all__ = ["align_head"]
+__all__ = ["align_head", "survey"]
 
 
 def align_head(
@@ -44,7 +44,7 @@ def align_head(
     found = []
     for number in range(count):
         report(number, count)
-        found.append(_survey(student, training, views, number, config.trial_seed))
+        found.append(survey(student, training, views, number, config.trial_seed))
     features, rows = (torch.cat(part) for part in zip(*found, strict=True))
     weights = torch.from_numpy(domain_weights(fold.domains[fold.training])).repeat(count) / count
     validation = PixelSelection(pixels, fold.validation)
@@ -79,7 +79,7 @@ def _fit_head(
 
 
 @torch.no_grad()
-def _survey(
+def survey(
     student: Student, pixels: PixelRows, views: Views, number: int, seed: int
 ) -> tuple[Tensor, Tensor]:
     """(float32[n, dS] of view `number` of each, int64[n] the task's rows that it is taught by)."""
@@ -95,7 +95,7 @@ def _survey(
 
 
 def _judge(student: Student, task: Task, pixels: PixelRows, labels: NDArray[np.int64]) -> _AnyJudge:
-    features, _ = _survey(student, pixels, FileViews(), 0, 0)
+    features, _ = survey(student, pixels, FileViews(), 0, 0)
 
     @torch.no_grad()
     def judge(head: Callable[[Tensor], Tensor]) -> float:

@@ -16,7 +16,7 @@ CHOICES = {
     "recipe": ("fast", "paper"),
     "sampling": ("uniform", "per-domain"),
     "schedule": ("cosine", "constant"),
-    "align": ("exact", "steps"),
+    "align": ("exact", "search", "steps"),
     "averaging_kind": ("ema", "swad", "none"),
     "precision": ("fp32", "bf16", "fp16"),
     "device": ("auto", "cpu", "cuda"),
@@ -83,8 +83,9 @@ class TrainConfig:
     """What a batch is: `batch` images of domains drawn uniformly, or `batch` of each domain."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """The learning rate after the warm-up."""
-    align: Literal["exact", "steps"] = "exact"
-    """How Align finds the head: solved on fixed features, or by `steps` gradient steps."""
+    align: Literal["exact", "search", "steps"] = "exact"
+    """How Align finds the head: solved on fixed features, searched there on the loss itself, or by
+    `steps` gradient steps."""
     averaging_kind: Literal["ema", "swad", "none"] = "ema"
     """Which weights are kept: a running average with decay `averaging`, SWAD's mean, or the last."""
     evaluations: int = 4

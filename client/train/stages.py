@@ -24,6 +24,7 @@ from client.train.loop import (
     train_student,
 )
 from client.train.pixels import PixelSelection
+from client.train.search import search_head
 from client.train.student import Student
 from client.train.tasks import Task
 
@@ -62,7 +63,7 @@ def open_notes(job: Job) -> Notes:
 
 
 def align(job: Job, lesson: Lesson, student: Student, notes: Notes) -> None:
-    """Stage 1: find the head, exactly or by gradient steps; the backbone stays as it is.
+    """Stage 1: find the head, on stored features or by gradient steps; the backbone stays as it is.
 
     Raises Interrupted between two steps.
     """
@@ -71,19 +72,23 @@ def align(job: Job, lesson: Lesson, student: Student, notes: Notes) -> None:
         return
     if job.world.leads:
         job.folder.cut_log("align", -1)
-        fit = align_head(
-            student,
-            lesson.task,
-            job.pixels,
-            job.fold,
-            job.config,
-            report=lambda done, total: job.report("align", done, total),
-            views=lesson.views,
-        )
-        notes.penalty = fit.penalty
-        row = {"step": 0, "stage": "align", "validation": fit.score, "penalty": fit.penalty}
-        job.folder.log(row)
+        job.folder.log({"step": 0, "stage": "align", **_fit_head(job, lesson, student, notes)})
     job.world.share_weights(student)
+
+
+def _fit_head(job: Job, lesson: Lesson, student: Student, notes: Notes) -> dict[str, Any]:
+    """Fit the head on stored features, in place; what there is to log about it."""
+    given = (student, lesson.task, job.pixels, job.fold, job.config)
+
+    def report(done: int, total: int) -> None:
+        job.report("align", done, total)
+
+    if job.config.align == "search":
+        found = search_head(*given, report, lesson.views)
+        return {"validation": found.score, "iterations": found.iterations}
+    fit = align_head(*given, report, lesson.views)
+    notes.penalty = fit.penalty
+    return {"validation": fit.score, "penalty": fit.penalty}
 
 
 def distill(job: Job, lesson: Lesson, state: TrainState, notes: Notes) -> dict[str, Any]:

@@ -46,9 +46,11 @@ def test_it_reports_both_comparisons(study, capsys):
     main([*study, *TINY, "--json"])
     report = json.loads(capsys.readouterr().out)
     align, step = report["align"], report["step"]
-    assert align["ratio"] == pytest.approx(align["published_seconds"] / align["seconds"])
     assert 0 <= align["published_accuracy"] <= 1
-    assert 0 <= align["accuracy"] <= 1
+    assert align["fits"].keys() == {"search", "exact"}
+    for fit in align["fits"].values():
+        assert fit["ratio"] == pytest.approx(align["published_seconds"] / fit["seconds"])
+        assert 0 <= fit["accuracy"] <= 1
     assert {len(times) for times in step["rounds"].values()} == {2}
     assert step["ratio"] > 0
 

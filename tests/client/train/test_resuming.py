@@ -31,6 +31,7 @@ CASES: dict[str, dict[str, Any]] = {
     "swad": {**SWAD, "steps": 14, "lr": 0.05, "accumulate": 2},
     "none": {"averaging_kind": "none", "method": "kd", "batchnorm": "updated"},
     "ema that re-estimates": {"batchnorm": "updated", "method": "lp-ft"},
+    "search": {"align": "search", "method": "kd"},
     "paper": {**PAPER, **SWAD, "batch": 2, "steps": 5},
     "paper with labels": {
         **PAPER,
