@@ -125,10 +125,15 @@ def run_trial(
 
 
 def read_commit() -> str:
-    """The commit that is checked out, with + when files differ from it."""
+    """The commit that is checked out, with + when the client's code differs from it."""
     git = shutil.which("git") or "git"
-    words = [git, "describe", "--always", "--abbrev=10", "--dirty=+"]
-    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+    head = subprocess.run(
+        [git, "rev-parse", "--short=10", "HEAD"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    changed = subprocess.run(
+        [git, "diff", "--quiet", "HEAD", "--", "client", "shared"], check=False
+    )
+    return head + ("+" if changed.returncode else "")
 
 
 def append(file: Path, line: Line) -> None:
