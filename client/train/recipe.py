@@ -7,6 +7,7 @@ import numpy as np
 from client.train.answers import Answers, save_answers
 from client.train.building import make_student, require_teacher
 from client.train.checkpoint import restore_student, save_student
+from client.train.config import TrainConfig
 from client.train.errors import TrainingError
 from client.train.evaluate import evaluate_fold, score_pictures
 from client.train.fold import Fold
@@ -37,7 +38,7 @@ def run_training(job: Job, *, resume: bool = True) -> dict[str, Any]:
     method = find_method(config.method)
     _check_machine(job)
     if world.leads:
-        folder.claim(_describe_run(job), resume=resume)
+        folder.claim(_describe_run(job), resume=resume, defaults=TrainConfig().document())
     world.wait()
     if folder.is_done:
         return folder.result()

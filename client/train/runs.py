@@ -4,9 +4,10 @@ student.safetensors, done.
 While training also checkpoints/last.safetensors, the whole state."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from client.train.errors import TrainingError
@@ -47,15 +48,18 @@ class RunFolder:
     def is_done(self) -> bool:
         return self._done.is_file()
 
-    def claim(self, config: Document, *, resume: bool) -> None:
-        """Write config.json, or accept the same one. Raises TrainingError for another run's folder."""
+    def claim(
+        self, config: Document, *, resume: bool, defaults: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
+        """Write config.json, or accept the same one, where settings that an older version did not
+        know have their defaults. Raises TrainingError for another run's folder."""
         self.path.mkdir(parents=True, exist_ok=True)
         if not resume:
             files = (self._done, self.checkpoint, self.student, self.answers)
             for file in (*files, self._metrics, self._results):
                 file.unlink(missing_ok=True)
         elif self.config_file.is_file():
-            differing = _differences(self.read_config(), config)
+            differing = _differences({**defaults, **self.read_config()}, config)
             if differing:
                 raise TrainingError(
                     f"{self.path} holds a run with other settings ({', '.join(differing)}): give "

@@ -115,7 +115,7 @@ def test_two_processes_make_the_same_run_as_one(experiment, home, tmp_path, port
 def test_torchrun_runs_the_command(experiment, home, tmp_path):
     words = ["--model", "toy", "--target", "wash", "--student", "test_efficientnet"]
     words += ["--image-size", "32", "--steps", "2"]
-    words += ["--batch", "4", "--views", "1", "--holdout", "0.34", "--threads", "1", "--json"]
+    words += ["--batch", "4", "--align-views", "1", "--holdout", "0.34", "--threads", "1", "--json"]
     done = subprocess.run(
         [
             sys.executable,

@@ -302,3 +302,14 @@ def test_answers_of_an_unfinished_run_are_refused(experiment, tmp_path):
     job.folder.answers.unlink()
     with pytest.raises(TrainingError, match="--no-resume"):
         load_answers(job.folder)
+
+
+def test_a_finished_run_of_an_older_version_is_found_again(experiment, tmp_path):
+    job = make_job(experiment, tmp_path / "run")
+    line = run_training(job)
+    document = json.loads(job.folder.config_file.read_text())
+    del document["averaging_kind"], document["shots"]  # settings that it did not know
+    job.folder.config_file.write_text(json.dumps(document))
+    assert run_training(job) == line
+    with pytest.raises(TrainingError, match="other settings"):
+        run_training(replace(job, config=replace(job.config, shots=2)))

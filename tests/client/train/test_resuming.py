@@ -78,7 +78,16 @@ def test_stopped_after_every_step_is_uninterrupted(experiment, tmp_path, name):
 
 @pytest.mark.slow
 def test_killed_at_any_moment_and_run_again_is_uninterrupted(experiment, home, tmp_path):
-    words = ["--model", "toy", "--target", "wash", "--student", "test_efficientnet", "--views", "1"]
+    words = [
+        "--model",
+        "toy",
+        "--target",
+        "wash",
+        "--student",
+        "test_efficientnet",
+        "--align-views",
+        "1",
+    ]
     words += ["--image-size", "32", "--steps", "330", "--batch", "4", "--holdout", "0.34"]
     words += ["--threads", "1", "--method", "lp-ft", "--out", str(tmp_path / "killed")]
     command = [sys.executable, "-m", "client.cli", "train", str(experiment.manifest.root), *words]
@@ -157,5 +166,5 @@ class TestTheRun:
 
 def _settings(config: TrainConfig) -> dict[str, Any]:
     """What the study differs in from the defaults, apart from what a recipe decides."""
-    names = ("targets", "student", "model", "image_size", "holdout", "views")
+    names = ("targets", "student", "model", "image_size", "holdout", "align_views")
     return {name: getattr(config, name) for name in names}

@@ -11,7 +11,16 @@ from typer.testing import CliRunner
 from client.cli import app
 
 ROOT = Path(__file__).parents[3]
-BASE = ["--model", "toy", "--target", "wash", "--student", "test_efficientnet", "--views", "1"]
+BASE = [
+    "--model",
+    "toy",
+    "--target",
+    "wash",
+    "--student",
+    "test_efficientnet",
+    "--align-views",
+    "1",
+]
 BASE += ["--image-size", "32", "--holdout", "0.34", "--threads", "1", "--json"]
 
 
