@@ -66,7 +66,7 @@ def describe_card(
     teacher = _name_teacher(config)
     parts = [
         _head(runs),
-        f"# {config['student']}, {config['method']}",
+        f"# {first.student_name}, {config['method']}",
         f"An image classifier for {len(config['classes'])} classes at {config['image_size']} × "
         f"{config['image_size']} px, trained by vl2v's `{config['method']}`"
         + (f" from the vectors of {teacher}." if teacher != "none" else " without a teacher."),
@@ -112,7 +112,7 @@ def _head(runs: Sequence[ReportedRun]) -> str:
         "license: other",
         "license_name: unknown",
         "model-index:",
-        f"- name: {json.dumps(config['student'] + ', ' + config['method'])}",
+        f"- name: {json.dumps(runs[0].student_name + ', ' + config['method'])}",
         "  results:",
         *metrics,
         "---",

@@ -14,6 +14,7 @@ from client.data.manifest import DataError, DigestMemo, Manifest
 from client.data.splits import split_pictures
 from client.train.answers import Answers, load_answers
 from client.train.calibration import Calibration, calibrate
+from client.train.config import TrainConfig
 from client.train.errors import TrainingError
 from client.train.evaluate import measure
 from client.train.fold import Fold, Rows
@@ -52,6 +53,11 @@ class ReportedRun:
     @property
     def seed(self) -> int:
         return int(self.result["trial_seed"])
+
+    @property
+    def student_name(self) -> str:
+        """The timm model, or the teacher's weights that were copied."""
+        return TrainConfig.from_run(self.config).student_name
 
     @property
     def target(self) -> str:

@@ -121,7 +121,7 @@ def _describe(run: RunFolder, finished: FinishedStudent) -> dict[str, str]:
         "input": "images: RGB squashed to a square, float32 in [0, 1]; normalised inside",
         "scores": "one a class; their softmax are probabilities",
         "embedding": "class features" if finished.texts is None else "unit, in the teacher's space",
-        "student": finished.config.student,
+        "student": finished.config.student_name,
         "method": finished.config.method,
         "teacher": f"{config['model']}@{config['revision']}" if config["revision"] else "none",
     }

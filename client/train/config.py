@@ -185,6 +185,11 @@ class TrainConfig:
             ),
         ]
 
+    @property
+    def student_name(self) -> str:
+        """What is trained: the timm model, or the teacher's weights that a white-box method copies."""
+        return self.teacher_weights if find_method(self.method).white_box else self.student
+
     def document(self) -> dict[str, Any]:
         """The config as JSON carries it."""
         return {**asdict(self), "targets": list(self.targets)}

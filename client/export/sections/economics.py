@@ -23,7 +23,7 @@ def describe_economics(
     price = parse_usd(image_price)
     cost = Spending.from_document(run.result["spending"]).training.cost_nanousd
     threads = torch.get_num_threads()
-    name = f"{student.config.student}, {student.config.method} (yours)"
+    name = f"{student.config.student_name}, {student.config.method} (yours)"
     rented = f"{run.config['model'] or 'the teacher'} (rented)"
     rows = [
         [name, *_describe_size(size), "$0"],

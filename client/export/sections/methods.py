@@ -52,7 +52,7 @@ def describe_runs(runs: Sequence[ReportedRun]) -> Section:
     header = ["run", "target", "seed", "learning rate", "λ", "steps", "in-domain", "OOD", "seconds"]
     config = runs[0].config
     teachers = {f"{r.config['model']}@{r.config['revision']}" for r in runs if r.config["revision"]}
-    students = {run.config["student"] for run in runs if METHODS[run.method].trains}
+    students = {run.student_name for run in runs if METHODS[run.method].trains}
     return Section(
         "Runs",
         [
