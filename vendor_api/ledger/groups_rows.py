@@ -1,9 +1,10 @@
 """Writes what a group of commands decided: one statement for each table, many rows to a statement."""
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import Connection, Dialect, bindparam, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -42,10 +43,9 @@ _BALANCE = (
 
 def write(connection: Connection, plan: Plan) -> None:
     """Every row of the plan. Raises LedgerError when a fence is not where the books had it."""
-    if plan.claimed:
-        connection.execute(_CLAIM, plan.claimed)
+    _execute(connection, _CLAIM, plan.claimed)
     for rows in (plan.captured, plan.released):
-        if rows and connection.execute(_FENCED, rows).rowcount != len(rows):
+        if _execute(connection, _FENCED, rows) != len(rows):
             raise LedgerError("a charge changed under the lock of its account")
     write_purchases(connection, plan.now, plan.bought)
     _record(connection, plan)
@@ -55,8 +55,7 @@ def write(connection: Connection, plan: Plan) -> None:
         for account_id, account in plan.books.accounts.items()
         if account.held_nanousd or account.debited_nanousd
     ]
-    if changed:
-        connection.execute(_BALANCE, changed)
+    _execute(connection, _BALANCE, changed)
 
 
 def _record(connection: Connection, plan: Plan) -> None:
@@ -80,15 +79,41 @@ def _record(connection: Connection, plan: Plan) -> None:
             {"txn_id": txn_id, "line": line, "book": book, "amount_nanousd": amount}
             for line, (book, amount) in enumerate(legs)
         ]
-    if transactions:
-        connection.execute(_TXN, transactions)
-        connection.execute(_ENTRY, entries)
+    _execute(connection, _TXN, transactions)
+    _execute(connection, _ENTRY, entries)
 
 
 def _roll_up(connection: Connection, plan: Plan) -> None:
     rows = [{**key._asdict(), **counts} for key, counts in plan.rolled_up.items()]
     if rows:
         connection.execute(_rolling(connection.dialect.name), rows)
+
+
+def _execute(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Run a statement for each of rows with the same keys; how many rows of the table it touched.
+
+    The driver gets the values as they are: they are text, bytes and integers, and passing each
+    through the toolkit's conversions costs more than the database does.
+    """
+    if not rows:
+        return 0
+    text, names, fixed = _spell(statement, connection.dialect, tuple(rows[0]))
+    values: Sequence[Any] = (
+        [tuple(row[name] if name in row else fixed[name] for name in names) for row in rows]
+        if names is not None
+        else [{**fixed, **row} for row in rows]
+    )
+    return connection.exec_driver_sql(text, values).rowcount
+
+
+@cache
+def _spell(
+    statement: Any, dialect: Dialect, keys: tuple[str, ...]
+) -> tuple[str, Sequence[str] | None, Mapping[str, Any]]:
+    """The statement's text, its parameters' order (None: by name), and its own constants."""
+    compiled = statement.compile(dialect=dialect, column_keys=list(keys))
+    fixed = {name: value for name, value in compiled.params.items() if name not in keys}
+    return compiled.string, compiled.positiontup, fixed
 
 
 @cache
