@@ -69,8 +69,9 @@ IDEAS = {
         # Chosen in tests/bench/lab/ideas.jsonl, on source styles alone, for every fold.
         Idea("adip+", "adip", "adip on views that are mostly restyled", Switches(styles=0.8)),
         Idea("adip-styles", "adip", "adip on restyled views", Switches(styles=0.5)),
-        Idea("erm-styles", "erm", "erm on the same restyled views", Switches(styles=0.5)),
+        Idea("erm-styles", "erm", "erm on the views of adip+", Switches(styles=0.8)),
         Idea("kd-styles", "kd", "kd on the same restyled views", Switches(styles=0.5)),
+        Idea("kd-styles-more", "kd", "kd on the views of adip+", Switches(styles=0.8)),
         Idea(
             "text-only-styles",
             "text-only",

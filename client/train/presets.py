@@ -22,7 +22,7 @@ class Preset:
     seeds: int = 1
 
 
-FAIR = ("adip+", "erm-styles", "kd-styles", "text-only-styles")
+FAIR = ("adip+", "erm-styles", "kd-styles-more", "text-only-styles-more")
 """Ideas beyond the papers that belong in every full comparison: the best, and what it gives rivals."""
 
 
