@@ -177,8 +177,8 @@ def _create_sqlite(url: URL, busy_timeout_s: float, begin: str, pool_size: int) 
         else:
             # Purchases fall on pages at random: a large group must not spill (64 MiB at most).
             connection.execute("PRAGMA cache_size=-65536")
-            # `checkpoint` copies the log; a commit does only when it has fallen 256 MiB behind.
-            connection.execute("PRAGMA wal_autocheckpoint=65536")
+            # `checkpoint` copies the log; a commit does only when that has fallen 64 MiB behind.
+            connection.execute("PRAGMA wal_autocheckpoint=16384")
             connection.execute("PRAGMA busy_timeout=1")  # _begin_patiently waits instead
 
     @event.listens_for(engine, "begin")
