@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import local
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -50,7 +50,8 @@ async def await_result(future: "Future[T]") -> T:
 
 
 def _wake(loop: asyncio.AbstractEventLoop, settled: _Settled) -> None:
-    if not loop.is_closed():
+    # A loop may close at any moment, and then nobody waits there: the thread must outlive it.
+    with suppress(RuntimeError):
         loop.call_soon_threadsafe(_settle, settled)
 
 

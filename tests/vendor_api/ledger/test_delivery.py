@@ -104,3 +104,23 @@ def test_a_loop_that_has_closed_is_left_alone():
     asyncio.run(give_up())
     in_a_thread(lambda: future.set_result(7))
     assert future.result() == 7
+
+
+def test_a_group_for_a_loop_that_has_closed_does_not_stop_the_thread():
+    future: Future[int] = Future()
+
+    async def give_up():
+        task = asyncio.ensure_future(await_result(future))
+        await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(give_up())
+    reached = []
+
+    def settle():
+        with deliver_together():
+            future.set_result(7)
+        reached.append("the next group")
+
+    in_a_thread(settle)
+    assert reached == ["the next group"]
