@@ -66,7 +66,7 @@ TeacherWeights = Annotated[
 AlignViews = Annotated[int, typer.Option(help="Augmented views an image that Align sees.")]
 Shots = Annotated[
     int | None,
-    typer.Option(help="Labelled pictures of each class and source domain; default all."),
+    typer.Option("--shots", help="Labelled pictures of each class and source domain; default all."),
 ]
 Queries = Annotated[
     float, typer.Option(help="Share of the training pictures that the teacher is asked about.")

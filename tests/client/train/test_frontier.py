@@ -71,6 +71,13 @@ class TestFrontier:
         with (tmp_path / "out" / "table.csv").open(encoding="utf-8") as rows:
             assert [row["run"] for row in csv.DictReader(rows)] == list(points)
 
+    def test_a_frontier_of_few_shots(self, study, tmp_path):
+        words = ("frontier", study, *WORDS, *SMALL, "--out", str(tmp_path / "out"))
+        done = _run(*words, "--shares", "1", "--shots", "1")
+        assert done.exit_code == 0, done.stderr
+        run = tmp_path / "out" / "wash" / "adip-q100" / "seed0" / "config.json"
+        assert json.loads(run.read_text())["shots"] == 1
+
     def test_runs_that_are_there_are_not_made_again(self, study, tmp_path):
         words = ("frontier", study, *WORDS, *SMALL, "--out", str(tmp_path / "out"))
         assert _run(*words, "--shares", "1").exit_code == 0
