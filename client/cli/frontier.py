@@ -9,7 +9,7 @@ import typer
 from client.cli import options
 from client.cli.options import DEFAULTS
 from client.cli.screen import errors
-from client.cli.training import open_store, require_torch, show_progress, stopping
+from client.cli.training import open_data, open_store, require_torch, show_progress, stopping
 from client.data.choosing import SELECTIONS, Selection
 from client.errors import UsageError
 from client.train.config import TrainConfig
@@ -90,7 +90,7 @@ def frontier(  # noqa: PLR0913  (one parameter an option)
     rules = _read_selections(selections)
     crops = tuple(_whole("--views", word) for word in _words(views))
     with open_store(cache) as store:
-        experiment = _open(data, config, store)
+        experiment = open_data(data, config, store)
         targets = tuple(target or experiment.manifest.domains)
         plan = FrontierPlan(config, method, asked, rules, crops, targets, seeds, fresh_views)
         with stopping() as stop, show_progress("frontier") as report:
@@ -153,7 +153,7 @@ def shots(  # noqa: PLR0913  (one parameter an option)
     names = tuple(find_method(name).name for name in _words(methods))
     counts = tuple(None if w == "all" else _whole("--shots", w) for w in _words(shots_))
     with open_store(cache) as store:
-        experiment = _open(data, config, store)
+        experiment = open_data(data, config, store)
         targets = tuple(target or experiment.manifest.domains)
         plan = ShotsPlan(config, names, counts, targets, seeds)
         with stopping() as stop, show_progress("shots") as report:
@@ -173,15 +173,6 @@ def _tell(study: Any, name: str, out: Path, *, as_json: bool) -> None:
         return
     typer.echo((out / "table.md").read_text(encoding="utf-8"), nl=False)
     errors().print(f"in {out}: {name}.json, {name}.svg, {name}.png, table.md, table.csv")
-
-
-def _open(data: Path, config: TrainConfig, store: Any) -> Any:
-    from client.train.experiment import open_experiment
-    from client.train.student import check_student
-
-    check_student(config.student)
-    with errors().status("reading the data folder"):
-        return open_experiment(data, config, store)
 
 
 def _words(text: str) -> list[str]:

@@ -2,13 +2,11 @@
 
 import csv
 import json
-import re
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-_COMMANDING = ("=", "+", "-", "@", "\t", "\r")
-_PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?", re.ASCII)
+from shared.cells import escape_cell
 
 __all__ = ["print_csv", "print_lines"]
 
@@ -25,10 +23,4 @@ def print_csv(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None
     out = csv.writer(sys.stdout, lineterminator="\n")
     out.writerow(names)
     for row in rows:
-        out.writerow([_escape(row[name]) for name in names])
-
-
-def _escape(cell: Any) -> Any:
-    if isinstance(cell, str) and cell.startswith(_COMMANDING) and not _PLAIN_NUMBER.fullmatch(cell):
-        return f"'{cell}"
-    return cell
+        out.writerow([escape_cell(row[name]) for name in names])

@@ -199,20 +199,10 @@ def _train_all(
 def _train_one(
     experiment: Any, config: TrainConfig, out: Path, world: Any, *, resume: bool
 ) -> dict[str, Any]:
-    from client.train.recipe import Job, run_training
-    from client.train.runs import RunFolder
+    from client.train.recipe import run_training
 
     with stopping() as stop, show_progress(config.method, shown=world.leads) as report:
-        job = Job(
-            config=config,
-            fold=experiment.fold(config.targets, config),
-            pixels=experiment.pixels(config.image_size, report),
-            teacher=experiment.teacher(config),
-            folder=RunFolder(out),
-            report=report,
-            stop=stop,
-            world=world,
-        )
+        job = experiment.job(config, out, report=report, stop=stop, world=world)
         line = run_training(job, resume=resume)
     if world.leads and line["weights"] == "random" and config.weights == "auto":
         errors().print(

@@ -9,7 +9,6 @@ from client.data.manifest import DigestMemo
 from client.export.evidence import (
     Evidence,
     ReportedRun,
-    average,
     load_evidence,
     read_runs,
     scan_again,
@@ -18,6 +17,7 @@ from client.export.licences import UNKNOWN, count_licences
 from client.train.calibration import BINS
 from client.train.errors import TrainingError
 from client.train.spending import Spending
+from client.train.statistics import average
 from shared.money import format_usd, show_usd
 
 TIMM_USE = """```python

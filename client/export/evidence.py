@@ -1,6 +1,5 @@
 """What a report and a card are made from: finished runs, and their answers beside the truth."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +22,6 @@ from client.train.runs import RunFolder, find_runs
 __all__ = [
     "Evidence",
     "ReportedRun",
-    "average",
     "load_evidence",
     "read_runs",
     "scan_again",
@@ -161,13 +159,6 @@ def load_evidence(run: ReportedRun, manifest: Manifest | None) -> Evidence | Non
     split = split_pictures(manifest, seed=config["split_seed"], holdout=config["holdout"])
     found = Evidence(run, Fold(manifest, split, tuple(config["targets"])), answers)
     return found if all(map(found.agrees, manifest.domains)) else None
-
-
-def average(values: Sequence[float]) -> tuple[float, float | None]:
-    """(mean, standard error); no error of a single value."""
-    if len(values) < 2:
-        return float(np.mean(values)), None
-    return float(np.mean(values)), float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
 def spread_out(count: int, wanted: int) -> list[int]:

@@ -9,11 +9,12 @@ from client.train.comparison import Difference, compare_methods, read_outcome, s
 from client.train.config import TrainConfig
 from client.train.experiment import Experiment
 from client.train.fold import Fold
+from client.train.job import label_report
 from client.train.methods import find_method
 from client.train.oracle import read_oracle
 from client.train.pace import Pace, Standing, count_work
 from client.train.provenance import describe_provenance
-from client.train.recipe import Job, run_training
+from client.train.recipe import run_training
 from client.train.runs import RunFolder, read_json, write_json
 from client.train.selection import Grid, Settings, apply_settings, is_tunable, select
 from client.train.spending import count_spending
@@ -77,7 +78,7 @@ def run_bench(
     """
     for method in plan.methods:
         configs = [c for target in plan.targets for c in _plan_runs(plan, method, target)]
-        folds = [_fold(experiment, config) for config in configs]
+        folds = [experiment.fold(config.targets, config) for config in configs]
         experiment.require_vectors(replace(plan.config, method=method), folds)
     bench = _Bench(experiment, plan, out, report, stop, hear, _start_pace(plan))
     made = [
@@ -110,15 +111,8 @@ class _Bench:
     def _train(self, config: TrainConfig) -> _Made:
         label = f"{config.targets[0]} · {config.method} · seed {config.trial_seed}"
         folder = self._folder(config) / f"seed{config.trial_seed}"
-        job = Job(
-            config=config,
-            fold=_fold(self.experiment, config),
-            pixels=self.experiment.pixels(config.image_size),
-            teacher=self.experiment.teacher(config),
-            folder=RunFolder(folder),
-            report=_label(self.report, label),
-            stop=self.stop,
-        )
+        report = label_report(self.report, label)
+        job = self.experiment.job(config, folder, report=report, stop=self.stop)
         found, stamp = job.folder.is_done, folder / "provenance.json"
         if not found:
             # Before the run, so that a finished one always says which code finished it.
@@ -143,7 +137,7 @@ class _Bench:
             trial,
             folder,
             points,
-            report=_label(self.report, label),
+            report=label_report(self.report, label),
             stop=self.stop,
         )
         work = len(points) * count_work(trial)
@@ -152,11 +146,6 @@ class _Bench:
 
     def _folder(self, config: TrainConfig) -> Path:
         return self.out / config.targets[0] / config.method
-
-
-def _fold(experiment: Experiment, config: TrainConfig) -> Fold:
-    """The fold of one run: the one place where a setting of the run may change its pictures."""
-    return experiment.fold(config.targets, config)
 
 
 def _plan_runs(plan: BenchPlan, method: str, target: str) -> list[TrainConfig]:
@@ -225,7 +214,3 @@ def _read_oracles(
         if len(known) == len(plan.targets):
             found[method] = sum(known) / len(known)
     return found
-
-
-def _label(report: Progress, label: str) -> Progress:
-    return lambda stage, done, total: report(f"{label} · {stage}", done, total)

@@ -1,6 +1,6 @@
 """A data folder made ready for training: scanned, split, decoded once, with its cache beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,11 +10,14 @@ from client.data.folders import scan_folders
 from client.data.manifest import Manifest
 from client.data.splits import Split, split_pictures
 from client.train.config import TrainConfig
+from client.train.distributed import SOLO, World
 from client.train.fold import Fold, make_fold
+from client.train.job import Job
 from client.train.methods import find_method
 from client.train.pixel_cache import open_pixels
 from client.train.pixels import Pixels, Report, decode_manifest
 from client.train.querying import narrow_fold, read_targets
+from client.train.runs import RunFolder
 from client.train.teacher import Teacher
 from client.train.whitebox import require_weights
 
@@ -69,6 +72,30 @@ class Experiment:
                 load_descriptions(Path(config.descriptions)) if config.descriptions else None
             ),
             captions=load_captions(Path(config.captions)) if config.captions else None,
+        )
+
+    def job(
+        self,
+        config: TrainConfig,
+        folder: Path,
+        *,
+        report: Report = lambda stage, done, total: None,
+        stop: Callable[[], bool] = lambda: False,
+        world: World = SOLO,
+    ) -> Job:
+        """The run of `config` in a folder, with the fold, pictures and vectors that it asks for.
+
+        Raises UnknownName, TrainingError, ModelNotCached.
+        """
+        return Job(
+            config=config,
+            fold=self.fold(config.targets, config),
+            pixels=self.pixels(config.image_size, report),
+            teacher=self.teacher(config),
+            folder=RunFolder(folder),
+            report=report,
+            stop=stop,
+            world=world,
         )
 
     def require_vectors(self, config: TrainConfig, folds: Sequence[Fold]) -> None:

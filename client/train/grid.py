@@ -1,6 +1,5 @@
 """Rows of runs over targets and seeds, each made once, and what they say brought together."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from client.train.answers import load_answers
+from client.train.comparison import read_outcome
 from client.train.config import TrainConfig
 from client.train.experiment import Experiment
-from client.train.recipe import Job, run_training
+from client.train.job import label_report
+from client.train.recipe import run_training
 from client.train.runs import RunFolder
 from client.train.statistics import Interval, paired_bootstrap
+from client.train.summary import average_seeds
 
 Progress = Callable[[str, int, int], None]
 Line = dict[str, Any]
@@ -54,12 +55,7 @@ class Row:
     @property
     def error(self) -> float | None:
         """Standard error over seeds of the mean over targets; None for a single seed."""
-        seeds = sorted({line["trial_seed"] for line in self.lines})
-        means = [
-            np.mean([line[OOD] for line in self.lines if line["trial_seed"] == seed])
-            for seed in seeds
-        ]
-        return float(np.std(means, ddof=1) / math.sqrt(len(means))) if len(means) > 1 else None
+        return average_seeds(self.lines, OOD)[1]
 
 
 @dataclass(frozen=True)
@@ -107,17 +103,21 @@ def compare_rows(
 ) -> Interval:
     """By how much the first row's accuracy exceeds the second's on the targets, paired run by run
     and resampled by drawing. Raises TrainingError when answers are missing."""
-    right: tuple[list[Any], list[Any]] = ([], [])
-    labels, groups = [], []
-    for line, first, second in zip(one.lines, one.folders, other.folders, strict=True):
-        fold = experiment.fold(tuple(line["targets"]))
-        tested = fold.tested
-        for side, folder in zip(right, (first, second), strict=True):
-            answers = load_answers(RunFolder(folder)).classes[tested]
-            side.append(answers == fold.labels[tested])
-        labels.append(fold.labels[tested])
-        groups.append([fold.manifest.pictures[int(row)].group for row in tested])
-    return paired_bootstrap(*right, labels, groups, level=level, repeats=repeats)
+    first, second = (
+        [
+            read_outcome(RunFolder(folder), experiment.fold(tuple(line["targets"])))
+            for line, folder in zip(row.lines, row.folders, strict=True)
+        ]
+        for row in (one, other)
+    )
+    return paired_bootstrap(
+        [outcome.right for outcome in first],
+        [outcome.right for outcome in second],
+        [outcome.labels for outcome in first],
+        [outcome.groups for outcome in first],
+        level=level,
+        repeats=repeats,
+    )
 
 
 def _run(
@@ -127,16 +127,7 @@ def _run(
     report: Progress,
     stop: Callable[[], bool],
 ) -> Line:
-    job = Job(
-        config=config,
-        fold=experiment.fold(config.targets, config),
-        pixels=experiment.pixels(config.image_size),
-        teacher=experiment.teacher(config),
-        folder=RunFolder(folder),
-        report=report,
-        stop=stop,
-    )
-    return run_training(job)
+    return run_training(experiment.job(config, folder, report=report, stop=stop))
 
 
 def _configs(grid: Grid, cell: Cell, out: Path) -> list[TrainConfig]:
@@ -160,5 +151,4 @@ def _folder(out: Path, name: str, config: TrainConfig) -> Path:
 
 
 def _label(report: Progress, cell: Cell, config: TrainConfig) -> Progress:
-    label = f"{config.targets[0]} · {cell.name} · seed {config.trial_seed}"
-    return lambda stage, done, total: report(f"{label} · {stage}", done, total)
+    return label_report(report, f"{config.targets[0]} · {cell.name} · seed {config.trial_seed}")

@@ -10,12 +10,12 @@ import torch
 from client.train.config import TrainConfig
 from client.train.distributed import SOLO, World, choose_device
 from client.train.fold import Fold
-from client.train.pixels import Pixels
+from client.train.pixels import Pixels, Report
 from client.train.runs import RunFolder
 from client.train.sampling import DomainSampler
 from client.train.teacher import Teacher
 
-__all__ = ["Job"]
+__all__ = ["Job", "label_report"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Job:
     teacher: Teacher | None
     """None for a method that reads no vectors."""
     folder: RunFolder
-    report: Callable[[str, int, int], None] = field(default=lambda stage, done, total: None)
+    report: Report = field(default=lambda stage, done, total: None)
     """Hears (stage, steps done, steps in all)."""
     stop: Callable[[], bool] = field(default=lambda: False)
     """Asked between steps; True saves the state and ends with Interrupted."""
@@ -54,3 +54,8 @@ class Job:
     def logit_scale(self) -> float:
         """The teacher's multiplier of cosines; 1 without a teacher."""
         return self.teacher.document.logit_scale if self.teacher else 1.0
+
+
+def label_report(report: Report, label: str, between: str = " · ") -> Report:
+    """`report`, with a label before each stage."""
+    return lambda stage, done, total: report(f"{label}{between}{stage}", done, total)

@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from client.train.building import build_task
+from client.train.building import build_task, require_teacher
 from client.train.config import TrainConfig
 from client.train.errors import MissingVectors, TrainingError
 from client.train.experiment import Experiment
+from client.train.job import label_report
 from client.train.li_evaluation import answer_unseen, describe_answers, describe_unseen
 from client.train.li_folds import ClassFold, make_class_fold
 from client.train.methods import find_method
 from client.train.recipe import Job, run_training
 from client.train.runs import RunFolder
-from client.train.teacher import Teacher
 
 SUFFIX = "+descriptions"
 """After a method's name: its class texts carry the descriptions."""
@@ -117,7 +117,8 @@ def ask_teacher(experiment: Experiment, plan: UnseenPlan) -> Iterator[Line]:
         like = [name for name in plan.methods if name.endswith(SUFFIX) == described]
         for split in range(plan.splits if like else 0):
             fold = make_class_fold(experiment.manifest, experiment.split, split)
-            teacher = _open_teacher(experiment, plan.settings(like[0], split, 0, 0))
+            config = plan.settings(like[0], split, 0, 0)
+            teacher = require_teacher(config, experiment.teacher(config))
             try:
                 images = teacher.read_images(fold.whole, fold.tested, "evaluation")
             except MissingVectors:
@@ -146,7 +147,7 @@ def _run_trial(
     for shots in sorted({0, *plan.shots}):
         config = plan.settings(method, split, seed, shots)
         fold = _fold(experiment, config)
-        teacher = _open_teacher(experiment, config)
+        teacher = require_teacher(config, experiment.teacher(config))
         pixels = experiment.pixels(config.image_size)
         job = Job(
             config=config,
@@ -154,7 +155,7 @@ def _run_trial(
             pixels=pixels[fold.rows],
             teacher=teacher,
             folder=plan.folder(out, method, split, seed, shots),
-            report=_label(report, f"split {split} · {method} · {shots} shots"),
+            report=label_report(report, f"split {split} · {method} · {shots} shots"),
             stop=stop,
             start=plan.folder(out, method, split, seed, 0).student if shots else None,
         )
@@ -173,7 +174,10 @@ def _require_vectors(experiment: Experiment, plan: UnseenPlan, split: int) -> No
     for method in plan.methods:
         for seed, shots in draws:
             config = plan.settings(method, split, seed, shots)
-            fold, teacher = _fold(experiment, config), _open_teacher(experiment, config)
+            fold, teacher = (
+                _fold(experiment, config),
+                require_teacher(config, experiment.teacher(config)),
+            )
             task = build_task(config, fold.training, teacher)
             if task.classes is None:
                 raise TrainingError(
@@ -191,14 +195,3 @@ def _fold(experiment: Experiment, config: TrainConfig) -> ClassFold:
         config.class_shots,
         seed=config.trial_seed,
     )
-
-
-def _open_teacher(experiment: Experiment, config: TrainConfig) -> Teacher:
-    teacher = experiment.teacher(config)
-    if teacher is None:
-        raise TrainingError(f"{config.method} needs a teacher's vectors: give --model ID")
-    return teacher
-
-
-def _label(report: Progress, label: str) -> Progress:
-    return lambda stage, done, total: report(f"{label} · {stage}", done, total)

@@ -1,9 +1,6 @@
 """What a study of unseen classes found, as Markdown, CSV and JSON."""
 
-import csv
-import io
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +11,8 @@ import numpy as np
 from client.train.errors import TrainingError
 from client.train.li_statistics import correlate_ranks
 from client.train.runs import find_runs, write_json
+from client.train.sheets import format_csv, format_markdown, write_text
+from client.train.statistics import average
 from shared.money import show_usd
 
 PARTS = ("train", "ood")
@@ -68,15 +67,11 @@ class Table:
 
     def markdown(self) -> str:
         """With a line between header and rows."""
-        lines = [self.header, ("---",) * len(self.header), *self.cells]
-        return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+        return format_markdown(self.header, self.cells)
 
     def csv(self) -> str:
         """A cell that a spreadsheet would run as a formula gets a quote in front."""
-        out = io.StringIO()
-        for line in (self.header, *self.cells):
-            csv.writer(out).writerow(["'" + c if c[:1] in {*"=+-@"} else c for c in line])
-        return out.getvalue()
+        return format_csv([self.header, *self.cells])
 
 
 def collect_lines(folders: Sequence[Path]) -> list[Line]:
@@ -121,11 +116,11 @@ def tabulate_imitation(lines: Sequence[Line]) -> Table:
 def write_tables(tables: Sequence[Table], lines: Sequence[Line], out: Path) -> None:
     """OUT/<table>.md and .csv, runs.csv (a row a run), summary.json and results.jsonl."""
     for table in tables:
-        _write(out / f"{table.name}.md", table.markdown())
-        _write(out / f"{table.name}.csv", table.csv())
+        write_text(out / f"{table.name}.md", table.markdown())
+        write_text(out / f"{table.name}.csv", table.csv())
     cells = tuple(tuple(str(line.get(key, "")) for key in RUN_KEYS) for line in lines)
-    _write(out / "runs.csv", Table("runs", RUN_KEYS, cells, ()).csv())
-    _write(out / "results.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    write_text(out / "runs.csv", Table("runs", RUN_KEYS, cells, ()).csv())
+    write_text(out / "results.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     write_json(out / "summary.json", {table.name: list(table.rows) for table in tables})
 
 
@@ -197,9 +192,7 @@ def _split_error(lines: Sequence[Line], key: str) -> float | None:
     """Standard error over class splits, trials averaged first; None for one split."""
     splits = sorted({line["class_split"] for line in lines})
     means = [_mean([x for x in lines if x["class_split"] == s], key) for s in splits]
-    if len(means) < 2:
-        return None
-    return float(np.std(np.array(means, dtype=np.float64), ddof=1) / math.sqrt(len(means)))
+    return average([mean for mean in means if mean is not None])[1]
 
 
 def _percent(value: float | None, error: float | None = None) -> str:
@@ -210,10 +203,3 @@ def _percent(value: float | None, error: float | None = None) -> str:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
-
-
-def _write(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(file)

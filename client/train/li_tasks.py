@@ -15,6 +15,7 @@ from client.train.li_losses import (
     label_loss,
     proximity_loss,
 )
+from client.train.tasks import TextReading
 
 if TYPE_CHECKING:
     from client.train.building import Materials
@@ -23,11 +24,9 @@ __all__ = ["LI_BUILDERS", "LiTask"]
 
 
 @dataclass(frozen=True)
-class LiTask:
+class LiTask(TextReading):
     """L = L_cls + one of each term that has its vectors: L_mse, L_im-cst, L_vlprox, L_cap."""
 
-    texts: Tensor
-    """float[k, d] unit: of the classes that train."""
     labels: Tensor
     """int64[n]"""
     images: Tensor | None = None
@@ -44,14 +43,6 @@ class LiTask:
     filter_wrong: bool = True
     caption_temperature: float = 1.0
     trains_head: bool = True
-
-    @property
-    def head_width(self) -> int:
-        return self.texts.shape[1]
-
-    @property
-    def classes(self) -> Tensor | None:
-        return self.texts
 
     def fit_head(self, features: Tensor, rows: Tensor, weights: Tensor, judge: Judge) -> HeadFit:
         """For a fitted start, which the paper has not: ridge towards t̂ + ê_y, or ê_y alone."""

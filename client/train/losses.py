@@ -72,14 +72,19 @@ def kd_loss(
     if asked is not None:
         # The same targets as their own student: divergence and gradient are exactly zero.
         teacher = torch.where(asked[:, None], teacher, logits.detach())
-    divergence = temperature**2 * F.kl_div(
+    divergence = soften_divergence(logits, teacher, temperature)
+    loss = cross_entropy + weight * divergence
+    return {"loss": loss, "cross_entropy": cross_entropy, "divergence": divergence}
+
+
+def soften_divergence(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """τ²·KL(softmax(t/τ) ‖ softmax(f/τ)), the mean over the batch; float[n, k] logits of both."""
+    return temperature**2 * F.kl_div(
         torch.log_softmax(logits / temperature, dim=-1),
         torch.log_softmax(teacher / temperature, dim=-1),
         reduction="batchmean",
         log_target=True,
     )
-    loss = cross_entropy + weight * divergence
-    return {"loss": loss, "cross_entropy": cross_entropy, "divergence": divergence}
 
 
 def teacher_logits(images: Tensor, texts: Tensor, logit_scale: float) -> Tensor:

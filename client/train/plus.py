@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from client.train.heads import HeadFit, Judge, fit_ridge
+from client.train.losses import soften_divergence
 from client.train.plus_methods import Switches
+from client.train.tasks import TextReading
 
 Losses = dict[str, Tensor]
 Term = Callable[[], Tensor]
@@ -17,11 +19,9 @@ __all__ = ["PlusTask", "centre_styles", "lean_texts", "trust_weights"]
 
 
 @dataclass(frozen=True)
-class PlusTask:
+class PlusTask(TextReading):
     """Cosines to image and text with a weight a picture, and what `switches` adds to them."""
 
-    texts: Tensor
-    """float32[k, d] unit: what outputs are compared with in the end."""
     aims: Tensor
     """float32[k, d] unit: what a class's pictures are pulled to; the texts, or leaned."""
     labels: Tensor
@@ -37,14 +37,6 @@ class PlusTask:
     temperature: float
     switches: Switches
     trains_head: bool = False
-
-    @property
-    def head_width(self) -> int:
-        return self.texts.shape[1]
-
-    @property
-    def classes(self) -> Tensor | None:
-        return self.texts
 
     def fit_head(self, features: Tensor, rows: Tensor, weights: Tensor, judge: Judge) -> HeadFit:
         """Align: the ridge solution towards λᵢIᵢ + (1−λᵢ)T_y, as adip's."""
@@ -81,10 +73,7 @@ class PlusTask:
     def _diverge(self, logits: Tensor, rows: Tensor) -> Tensor:
         """τ²·KL(teacher ‖ student) over the class texts."""
         assert self.teacher is not None  # noqa: S101
-        tau = self.temperature
-        theirs = torch.log_softmax(self.teacher[rows] / tau, dim=-1)
-        ours = torch.log_softmax(logits / tau, dim=-1)
-        return tau**2 * F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+        return soften_divergence(logits, self.teacher[rows], self.temperature)
 
     def _contrast(self, student: Tensor, rows: Tensor) -> Tensor:
         """−log softmax over all bought vectors at the picture's own; others of its class are left out."""

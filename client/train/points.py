@@ -1,13 +1,12 @@
 """Points of a curve, with errors: as JSON, as a table and as a figure."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from client.train.runs import write_json
+from client.train.sheets import format_csv, format_markdown, write_text
 
 COLOURS = ("#1b4f9c", "#d1741f", "#2f8f5b", "#8a4fa3", "#6b7280", "#b3323c")
 MARKS = ("o", "s", "^", "D", "v", "P")
@@ -78,13 +77,9 @@ def write_study(study: Study, name: str, out: Path) -> None:
     """OUT/<name>.json, table.md, table.csv, <name>.svg and <name>.png; the JSON last."""
     out.mkdir(parents=True, exist_ok=True)
     header, cells = _cells(study)
-    rule = ["---"] * len(header)
-    lines = ["| " + " | ".join(row) + " |\n" for row in (header, rule, *cells)]
     said = [f"\n{claim['said']}\n" for claim in study.claims]
-    (out / "table.md").write_text("".join((*lines, *said)), encoding="utf-8")
-    text = io.StringIO()
-    csv.writer(text).writerows([header, *cells])
-    (out / "table.csv").write_text(text.getvalue(), encoding="utf-8")
+    write_text(out / "table.md", "".join((format_markdown(header, cells), *said)))
+    write_text(out / "table.csv", format_csv([header, *cells]))
     _draw(study, out / name)
     write_json(out / f"{name}.json", study.document())
 

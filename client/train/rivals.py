@@ -6,19 +6,18 @@ from torch import Tensor
 
 from client.train.heads import HeadFit, Judge, fit_ridge
 from client.train.losses import contrastive_loss, feature_loss, kd_loss, text_logits
+from client.train.tasks import TextReading
 
 __all__ = ["ContrastiveTask", "FeatureTask", "TextHeadTask"]
 
 
 @dataclass(frozen=True)
-class TextHeadTask:
+class TextHeadTask(TextReading):
     """Learn labels through the class texts: logits are the cosines to them at the teacher's scale.
 
     With `teacher` also its softened answers (kd-text); without it plain cross-entropy (wise-ft).
     """
 
-    texts: Tensor
-    """float32[k, dT] unit; fixed."""
     labels: Tensor
     """int64[n]"""
     logit_scale: float
@@ -27,14 +26,6 @@ class TextHeadTask:
     temperature: float = 1.0
     kd_weight: float = 1.0
     trains_head: bool = True
-
-    @property
-    def head_width(self) -> int:
-        return self.texts.shape[1]
-
-    @property
-    def classes(self) -> Tensor | None:
-        return self.texts
 
     def fit_head(self, features: Tensor, rows: Tensor, weights: Tensor, judge: Judge) -> HeadFit:
         """The ridge solution towards each picture's class text.
@@ -51,22 +42,12 @@ class TextHeadTask:
 
 
 @dataclass(frozen=True)
-class FeatureTask:
+class FeatureTask(TextReading):
     """Give the teacher's image vectors themselves; its classifier, the texts, answers (simkd)."""
 
-    texts: Tensor
-    """float32[k, dT] unit; read at prediction alone."""
     images: Tensor
     """float32[n, dT] unit."""
     trains_head: bool = True
-
-    @property
-    def head_width(self) -> int:
-        return self.texts.shape[1]
-
-    @property
-    def classes(self) -> Tensor | None:
-        return self.texts
 
     def fit_head(self, features: Tensor, rows: Tensor, weights: Tensor, judge: Judge) -> HeadFit:
         """The ridge solution towards the image vectors: this loss's own optimum, exactly."""
@@ -78,23 +59,13 @@ class FeatureTask:
 
 
 @dataclass(frozen=True)
-class ContrastiveTask:
+class ContrastiveTask(TextReading):
     """Match the batch's pictures with the batch's class texts, as CLIP was trained (flyp)."""
 
-    texts: Tensor
-    """float32[k, dT] unit; fixed."""
     labels: Tensor
     """int64[n]"""
     logit_scale: float
     trains_head: bool = True
-
-    @property
-    def head_width(self) -> int:
-        return self.texts.shape[1]
-
-    @property
-    def classes(self) -> Tensor | None:
-        return self.texts
 
     def fit_head(self, features: Tensor, rows: Tensor, weights: Tensor, judge: Judge) -> HeadFit:
         """The ridge solution towards each picture's class text."""

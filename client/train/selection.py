@@ -11,9 +11,10 @@ from client.errors import UsageError
 from client.train.config import TrainConfig
 from client.train.errors import TrainingError, UnknownName
 from client.train.experiment import Experiment
+from client.train.job import label_report
 from client.train.methods import METHODS, find_method
-from client.train.recipe import Job, run_training
-from client.train.runs import RunFolder, write_json
+from client.train.recipe import run_training
+from client.train.runs import write_json
 
 LEARNING_RATES = (3e-4, 1e-3, 1e-4, 3e-3)
 """Likeliest first: a method with a setting of its own tries only the first ones."""
@@ -134,15 +135,8 @@ def select(
     trials: list[tuple[Settings, float]] = []
     for index, point in enumerate(points):
         trial = apply_settings(replace(config, targets=()), point)
-        job = Job(
-            config=trial,
-            fold=sources.fold((), trial),
-            pixels=sources.pixels(config.image_size),
-            teacher=sources.teacher(trial),
-            folder=RunFolder(out / _name(point)),
-            report=_label(report, f"trial {index + 1} of {len(points)}"),
-            stop=stop,
-        )
+        told = label_report(report, f"trial {index + 1} of {len(points)}", ", ")
+        job = sources.job(trial, out / _name(point), report=told, stop=stop)
         trials.append((dict(point), float(run_training(job)["in_domain_class_acc"])))
     settings, reached = max(trials, key=lambda trial: trial[1])
     choice = Choice(
@@ -190,7 +184,3 @@ def apply_settings(config: TrainConfig, settings: Settings) -> TrainConfig:
 def _name(point: Settings) -> str:
     words = {"lr": "lr", "image_weight": "lambda", "temperature": "tau"}
     return "-".join(f"{words[key]}{value:g}" for key, value in point.items())
-
-
-def _label(report: Callable[[str, int, int], None], label: str) -> Callable[[str, int, int], None]:
-    return lambda stage, done, total: report(f"{label}, {stage}", done, total)

@@ -1,5 +1,6 @@
-"""Whether one method is better than another: a paired bootstrap over drawings."""
+"""How sure a figure is: standard errors, and a paired bootstrap over drawings."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 DRAWS_AT_ONCE = 2**23
 """Resampled counts held in memory together; it changes no figure."""
 
-__all__ = ["Interval", "bootstrap", "paired_bootstrap"]
+__all__ = ["Interval", "average", "bootstrap", "paired_bootstrap"]
 
 Right = NDArray[np.bool_]
 
@@ -31,6 +32,13 @@ class Interval:
     def document(self) -> dict[str, float]:
         """As summary.json and the report carry it."""
         return {"mean": self.mean, "low": self.low, "high": self.high}
+
+
+def average(values: Sequence[float]) -> tuple[float, float | None]:
+    """(mean, standard error); no error of a single value."""
+    if len(values) < 2:
+        return float(np.mean(values)), None
+    return float(np.mean(values)), float(np.std(values, ddof=1) / math.sqrt(len(values)))
 
 
 def paired_bootstrap(

@@ -1,6 +1,5 @@
 """Runs brought together: one row a method."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +9,13 @@ import numpy as np
 from client.train.methods import find_method
 from client.train.results import is_converged
 from client.train.spending import Spending
-from client.train.statistics import Interval
+from client.train.statistics import Interval, average
 from shared.money import show_usd
 
 LABELS_ALONE = ("erm", "lp-ft")
 """Methods that say how well the labels alone can be learned."""
 
-__all__ = ["Summary", "summarise", "table_cells"]
+__all__ = ["Summary", "average_seeds", "summarise", "table_cells"]
 
 _ALWAYS = (
     "method",
@@ -83,12 +82,12 @@ def summarise(
     oracles: Mapping[str, float] | None = None,
 ) -> list[Summary]:
     """One row a method, in the order of `spending`."""
-    outside = {name: _over_seeds(_of(lines, name), "ood_class_acc") for name in spending}
+    outside = {name: average_seeds(_of(lines, name), "ood_class_acc") for name in spending}
     base = _find_base(spending, {name: mean for name, (mean, _) in outside.items()})
     rows = []
     for method, paid in spending.items():
         mine = _of(lines, method)
-        inside, inside_error = _over_seeds(mine, "in_domain_class_acc")
+        inside, inside_error = average_seeds(mine, "in_domain_class_acc")
         mean, error = outside[method]
         rows.append(
             Summary(
@@ -138,13 +137,13 @@ def _gain(mean: float, base: float | None, paid: Spending) -> float | None:
     return 100 * (mean - base) / (paid.training.images / 1000)
 
 
-def _over_seeds(lines: Sequence[dict[str, Any]], key: str) -> tuple[float, float | None]:
+def average_seeds(lines: Sequence[dict[str, Any]], key: str) -> tuple[float, float | None]:
     """(mean, standard error over seeds) of a figure that is first averaged over the targets."""
     seeds = sorted({line["trial_seed"] for line in lines})
-    means = [np.mean([line[key] for line in lines if line["trial_seed"] == s]) for s in seeds]
-    if len(means) < 2:
-        return float(np.mean(means)), None
-    return float(np.mean(means)), float(np.std(means, ddof=1) / math.sqrt(len(means)))
+    means = [
+        float(np.mean([line[key] for line in lines if line["trial_seed"] == s])) for s in seeds
+    ]
+    return average(means)
 
 
 def _erm_of(line: dict[str, Any], lines: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

@@ -1,7 +1,5 @@
 """A comparison as files: Markdown, CSV, JSON and every run's line."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import Any
 
 from client.train.comparison import Difference
 from client.train.runs import write_json
+from client.train.sheets import format_csv, format_markdown, write_text
 from client.train.summary import Summary, table_cells
 
 __all__ = ["difference_cells", "write_lines", "write_tables"]
@@ -29,23 +28,24 @@ def write_tables(
     write_json(out / "summary.json", document)
     write_lines(out / "results.jsonl", lines)
     method_table = table_cells(rows)
-    _write(out / "table.csv", _csv([method_table[0], *method_table[1]]))
-    text = _markdown(*method_table)
+    write_text(out / "table.csv", format_csv([method_table[0], *method_table[1]]))
+    text = format_markdown(*method_table)
     if differences:
-        named = [{k: str(v) for k, v in row.document().items()} for row in differences]
-        _write(out / "differences.csv", _csv([[*named[0]], *([*row.values()] for row in named)]))
-        text += "\n" + _markdown(*difference_cells(differences))
-    _write(out / "table.md", text)
+        named = [row.document() for row in differences]
+        write_text(
+            out / "differences.csv", format_csv([[*named[0]], *([*row.values()] for row in named)])
+        )
+        text += "\n" + format_markdown(*difference_cells(differences))
+    write_text(out / "table.md", text)
     keys = ["method", "trial_seed", "in_domain_acc", "in_domain_class_acc", "ood_acc"]
     keys += ["ood_class_acc", "seconds"]
     body = [[",".join(line["targets"]), *(str(line[key]) for key in keys)] for line in lines]
-    _write(out / "runs.csv", _csv([["target", *keys], *body]))
+    write_text(out / "runs.csv", format_csv([["target", *keys], *body]))
 
 
 def write_lines(file: Path, lines: Sequence[dict[str, Any]]) -> None:
     """JSON lines, written beside their place and renamed."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    _write(file, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    write_text(file, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 
 
 def difference_cells(differences: Sequence[Difference]) -> tuple[list[str], list[list[str]]]:
@@ -62,35 +62,3 @@ def difference_cells(differences: Sequence[Difference]) -> tuple[list[str], list
         for row in differences
     ]
     return header, cells
-
-
-def _markdown(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *cells]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
-
-
-def _csv(rows: Sequence[Sequence[str]]) -> str:
-    """CSV text; a cell that a spreadsheet would run as a formula gets a quote in front."""
-    out = io.StringIO()
-    csv.writer(out).writerows([[_disarm(cell) for cell in row] for row in rows])
-    return out.getvalue()
-
-
-def _disarm(cell: str) -> str:
-    if cell[:1] not in ("=", "+", "-", "@") or _is_number(cell):
-        return cell
-    return f"'{cell}"
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _write(file: Path, text: str) -> None:
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(file)

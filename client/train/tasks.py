@@ -10,7 +10,7 @@ from torch import Tensor
 from client.train.heads import HeadFit, Judge, fit_classifier, fit_ridge
 from client.train.losses import adip_loss, kd_loss
 
-__all__ = ["AlignmentTask", "ClassificationTask", "Task", "read_scores"]
+__all__ = ["AlignmentTask", "ClassificationTask", "Task", "TextReading", "read_scores"]
 
 Losses = dict[str, Tensor]
 """`loss` to be minimised, and its components for the log; scalars."""
@@ -44,14 +44,30 @@ class Task(Protocol):
 
 
 @dataclass(frozen=True)
-class AlignmentTask:
+class TextReading:
+    """What tasks share whose student answers by its cosines to the class texts."""
+
+    texts: Tensor
+    """float[k, dT] unit."""
+
+    @property
+    def head_width(self) -> int:
+        """The teacher's dimension."""
+        return self.texts.shape[1]
+
+    @property
+    def classes(self) -> Tensor | None:
+        """The texts."""
+        return self.texts
+
+
+@dataclass(frozen=True)
+class AlignmentTask(TextReading):
     """Point the student where the teacher's image and class text vectors point.
 
     adip and its ablations, text-only, feature-only (λ = 1), one-stage, sd.
     """
 
-    texts: Tensor
-    """float32[k, dT] unit."""
     labels: Tensor
     """int64[n]"""
     images: Tensor | None
@@ -60,14 +76,6 @@ class AlignmentTask:
     trains_head: bool = False
     asked: Tensor | None = None
     """bool[n]: where there is an image vector; elsewhere the class text has all the weight."""
-
-    @property
-    def head_width(self) -> int:
-        return self.texts.shape[1]
-
-    @property
-    def classes(self) -> Tensor | None:
-        return self.texts
 
     def fit_head(self, features: Tensor, rows: Tensor, weights: Tensor, judge: Judge) -> HeadFit:
         """Align: the ridge solution towards u = λI + (1−λ)T_y.

@@ -54,24 +54,28 @@ def find_candidates(
     found: Selection = defaultdict(list)
     for style in plan.domains if styles is None else styles:
         list_icons = _list_final if style in plan.final_sets else _list_domain
-        for icon, clean in list_icons(plan, modules, style):
+        for icon, clean in list_icons(plan, modules, style, naming):
             concept = naming.concept_of(clean)
             if concept in wanted:
                 found[style, str(concept)].append(icon)
     return dict(found)
 
 
-def _list_domain(plan: Plan, modules: Path, domain: str) -> Iterator[tuple[Icon, str]]:
+def _list_domain(
+    plan: Plan, modules: Path, domain: str, naming: Naming
+) -> Iterator[tuple[Icon, str]]:
     for icon_set in plan.client_sets[domain]:
-        for icon, style, clean in distinct_icons(modules, icon_set, Naming(plan)):
+        for icon, style, clean in distinct_icons(modules, icon_set, naming):
             if style == domain:
                 yield icon, clean
 
 
-def _list_final(plan: Plan, modules: Path, final: str) -> Iterator[tuple[Icon, str]]:
+def _list_final(
+    plan: Plan, modules: Path, final: str, naming: Naming
+) -> Iterator[tuple[Icon, str]]:
     for icon_set in plan.final_sets[final]:
         seen: set[str] = set()
-        for icon, _, clean in distinct_icons(modules, icon_set, Naming(plan)):
+        for icon, _, clean in distinct_icons(modules, icon_set, naming):
             plain = _drop_prefix(clean, plan.name_prefixes.get(icon_set, ()))
             if plain not in seen:
                 seen.add(plain)

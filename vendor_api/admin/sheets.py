@@ -2,19 +2,17 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Literal
 
 import orjson
 
+from shared.cells import escape_cell
+
 Form = Literal["csv", "ndjson"]
 Cell = str | int | None
 
-_PLAIN_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?", re.ASCII)
-_COMMANDING = ("=", "+", "-", "@", "\t", "\r")
-
-__all__ = ["Form", "escape_cell", "write_rows"]
+__all__ = ["Form", "write_rows"]
 
 
 def write_rows(
@@ -22,13 +20,6 @@ def write_rows(
 ) -> int:
     """Write the rows, one by one as they come; returns how many. CSV begins with the columns' names."""
     return _write_csv(rows, columns, file) if form == "csv" else _write_ndjson(rows, file)
-
-
-def escape_cell(cell: Cell) -> Cell:
-    """The cell, with an apostrophe before what a spreadsheet would take for a formula."""
-    if isinstance(cell, str) and cell.startswith(_COMMANDING) and not _PLAIN_NUMBER.fullmatch(cell):
-        return f"'{cell}"
-    return cell
 
 
 def _write_csv(rows: Iterable[Mapping[str, Cell]], columns: Sequence[str], file: IO[bytes]) -> int:

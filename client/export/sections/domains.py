@@ -6,8 +6,9 @@ import numpy as np
 
 from client.export.blocks import Block, Figure, Table, Text
 from client.export.diagrams import Estimate, draw_accuracy, draw_curves
-from client.export.evidence import Evidence, ReportedRun, average
+from client.export.evidence import Evidence, ReportedRun
 from client.train.methods import METHODS
+from client.train.statistics import average
 
 __all__ = ["describe_accuracy", "describe_agreement", "describe_training"]
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from client.export.blocks import Block, Figure, Table, Text
 from client.export.diagrams import draw_reliability
-from client.export.evidence import Evidence, average
+from client.export.evidence import Evidence
 from client.train.calibration import BINS, Calibration
+from client.train.statistics import average
 
 __all__ = ["describe_reliability"]
 

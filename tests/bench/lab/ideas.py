@@ -25,8 +25,7 @@ import numpy as np
 from client.cache.store import EmbeddingStore
 from client.train.config import TrainConfig
 from client.train.experiment import Experiment, open_experiment
-from client.train.recipe import Job, run_training
-from client.train.runs import RunFolder
+from client.train.recipe import run_training
 from client.train.threads import use_threads
 from tests.bench.lab.ideas_list import TRIALS, Trial
 
@@ -105,15 +104,7 @@ def run_trial(
         COMMON, method=trial.method, targets=others, steps=steps, trial_seed=seed, **trial.changes
     )
     folder = scratch / trial.name / f"{'-'.join(pair)}-{steps}-{seed}"
-    found = run_training(
-        Job(
-            config=config,
-            fold=experiment.fold(others),
-            pixels=experiment.pixels(config.image_size),
-            teacher=experiment.teacher(config),
-            folder=RunFolder(folder),
-        )
-    )
+    found = run_training(experiment.job(config, folder))
     places = {d: i for i, d in enumerate(experiment.manifest.domains)}
     return {
         "method": trial.method,

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from vendor_api.admin.sheets import escape_cell, write_rows
+from shared.cells import escape_cell
+from vendor_api.admin.sheets import write_rows
 
 
 async def get(office: Any, path: str) -> Any:
