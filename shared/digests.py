@@ -7,7 +7,14 @@ from pathlib import Path
 
 DIGEST_BYTES = 32
 
-__all__ = ["DIGEST_BYTES", "digest_file", "digest_image", "digest_request", "digest_text"]
+__all__ = [
+    "DIGEST_BYTES",
+    "digest_file",
+    "digest_image",
+    "digest_pixels",
+    "digest_request",
+    "digest_text",
+]
 
 
 def digest_image(data: bytes) -> bytes:
@@ -19,6 +26,13 @@ def digest_file(path: Path) -> bytes:
     """`digest_image` of a file, read in pieces. Raises OSError when it cannot be read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
+
+
+def digest_pixels(data: bytes | memoryview, side: int) -> bytes:
+    """SHA-256 of uint8[side, side, 3] that a client has prepared itself; never a file's digest."""
+    digest = hashlib.sha256(b"vl2v pixels %d\0" % side)
+    digest.update(data)
+    return digest.digest()
 
 
 def digest_text(text: str) -> bytes:

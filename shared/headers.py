@@ -18,6 +18,17 @@ RATELIMIT = "ratelimit"
 X_RATELIMIT = "x-ratelimit-"
 """OpenAI's names: `x-ratelimit-{limit,remaining,reset}-{requests,items}`."""
 
+COUNT = "x-count"
+DIMENSION = "x-dim"
+DTYPE = "x-dtype"
+SHAPE = "x-shape"
+MODEL = "x-model"
+ERRORS = "x-errors"
+"""Of answers in octets, and SHAPE and DTYPE of tensors sent: rows, columns, number format, `id@revision`,
+and, as JSON, the index and code of every item that has no vector."""
+METADATA = "metadata"
+"""JSON that places each item in an answer in octets, as vLLM's `bytes` has it."""
+
 MAX_IDEMPOTENCY_KEY = 255
 """Visible ASCII characters at most."""
 
@@ -25,14 +36,21 @@ __all__ = [
     "BALANCE_USD",
     "CHARGE_ID",
     "COST_USD",
+    "COUNT",
+    "DIMENSION",
+    "DTYPE",
+    "ERRORS",
     "IDEMPOTENCY_KEY",
     "IDEMPOTENCY_REPLAYED",
     "MAX_IDEMPOTENCY_KEY",
+    "METADATA",
+    "MODEL",
     "RATELIMIT",
     "RATELIMIT_POLICY",
     "REQUEST_ID",
     "RETRY_AFTER",
     "RETRY_AFTER_MS",
+    "SHAPE",
     "SHOULD_RETRY",
     "X_RATELIMIT",
 ]

@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from shared.codecs import EmbedDtype
+from shared.codecs import EmbedDtype, Endianness
 
 Modality = Literal["image", "text"]
-EncodingFormat = Literal["float", "base64"]
+EncodingFormat = Literal["float", "base64", "bytes", "bytes_only"]
+"""JSON numbers, base64 in JSON, or bare octets, `bytes` with a `metadata` header that places each item."""
 ChargeState = Literal["held", "captured", "released", "released_final", "expired"]
 
 MAX_ITEMS = 256
@@ -47,7 +48,9 @@ class EmbeddingRequest(BaseModel):
     )
     encoding_format: EncodingFormat = "float"
     embed_dtype: EmbedDtype = "float32"
-    """Applies to base64."""
+    """Of base64 and octets."""
+    endianness: Endianness = "little"
+    """Of base64 and octets."""
     dimensions: int | None = None
     """Accepted only when it equals the model's."""
     atomic: bool = False

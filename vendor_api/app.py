@@ -15,7 +15,9 @@ from vendor_api.auth import open_pepper
 from vendor_api.auth.changes import KeyChanges
 from vendor_api.auth.service import Authenticator
 from vendor_api.dependencies import Shop
+from vendor_api.embeddings import binary
 from vendor_api.embeddings import endpoints as embeddings
+from vendor_api.embeddings.description import describe_binary
 from vendor_api.embeddings.service import Counter
 from vendor_api.engine.base import ServedModel
 from vendor_api.engine.batcher import BatcherLimits
@@ -75,12 +77,13 @@ def create_app(
 
     app = FastAPI(title="vl2v vendor", lifespan=lifespan, redoc_url=None)
     app.include_router(embeddings.router)
+    app.router.routes.extend(binary.routes())
     app.include_router(models.router)
     app.include_router(account.router)
     app.include_router(admin.router)
     app.include_router(health.router)
     install_handlers(app)
-    describe_errors(app)
+    describe_errors(app, describe_binary())
     app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_body_bytes,

@@ -22,7 +22,15 @@ from vendor_api.models.service import Catalogue
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: vl2v_live_…")
 
-__all__ = ["CurrentAdmission", "CurrentPrincipal", "CurrentShop", "Shop", "require_scope"]
+__all__ = [
+    "CurrentAdmission",
+    "CurrentPrincipal",
+    "CurrentShop",
+    "Shop",
+    "admit",
+    "recognise",
+    "require_scope",
+]
 
 
 @dataclass(slots=True)
@@ -53,20 +61,26 @@ async def _known(
     shop: CurrentShop,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
 ) -> Principal:
-    if credentials is None:
+    return await recognise(shop, None if credentials is None else credentials.credentials)
+
+
+async def recognise(shop: Shop, key: str | None) -> Principal:
+    """Whose API key it is. Raises VendorError when it is nobody's, or absent."""
+    if key is None:
         raise _unauthorized("Send your API key as `Authorization: Bearer vl2v_live_…`.")
     try:
-        return await shop.authenticator.authenticate(credentials.credentials)
+        return await shop.authenticator.authenticate(key)
     except InvalidKey as error:
         raise _unauthorized(f"The API key is refused: {error}.") from error
     except LedgerError as error:
         raise translate(error) from error
 
 
-async def _admit(
-    request: Request, shop: CurrentShop, principal: Annotated[Principal, Depends(_known)]
-) -> Admission:
-    """The door: counted before the body is read; the middleware lets the request out again."""
+async def admit(request: Request, shop: Shop, principal: Principal) -> Admission:
+    """The door: counted before the body is read; the middleware lets the request out again.
+
+    Raises VendorError when the limits of the key say no.
+    """
     state = request.state
     admission = shop.limiter.receive(
         principal.key_id, principal.limits, state.request_id, lambda: int(state.body_bytes)
@@ -74,6 +88,12 @@ async def _admit(
     state.admission = admission
     await admission.enter()
     return admission
+
+
+async def _admit(
+    request: Request, shop: CurrentShop, principal: Annotated[Principal, Depends(_known)]
+) -> Admission:
+    return await admit(request, shop, principal)
 
 
 CurrentAdmission = Annotated[Admission, Depends(_admit)]

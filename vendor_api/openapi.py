@@ -1,6 +1,7 @@
 """The OpenAPI document tells the truth: every error a route can answer with, in the one envelope."""
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 
 from fastapi import FastAPI
@@ -50,13 +51,17 @@ def refer_to(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": _COMPONENTS + model.__name__}
 
 
-def describe_errors(app: FastAPI) -> None:
-    """Complete the document that the app publishes, once every router is included."""
+def describe_errors(app: FastAPI, others: Mapping[str, Any]) -> None:
+    """Complete the document that the app publishes, once every router is included.
+
+    `others`: paths that FastAPI does not know, as the document has them.
+    """
     generate = app.openapi
 
     def complete() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = generate()
+            document["paths"].update(deepcopy(dict(others)))
             for operation in _operations(document):
                 _complete(operation)
             _add_components(document)

@@ -1,4 +1,4 @@
-"""From what was computed and paid to the bytes that leave: OpenAI's shape, widened."""
+"""From what was computed and paid to the bytes that leave: OpenAI's shape, widened, or bare octets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,20 @@ import orjson
 
 from shared import headers
 from shared.codecs import Vector, encode_base64
+from shared.frames import OCTETS
 from shared.money import format_usd
-from shared.wire import EmbeddingRequest, ItemError
+from shared.wire import ItemError
+from vendor_api.embeddings.octets import place_items, write_octets
 from vendor_api.embeddings.requests import Ask
+from vendor_api.embeddings.terms import Terms
 from vendor_api.embeddings.work import Work
+from vendor_api.engine.base import ModelInfo
 from vendor_api.metering.quote import Quote
 from vendor_api.metering.service import Settlement
 
-__all__ = ["Delivery", "find_problems", "write_answer"]
+JSON = "application/json"
+
+__all__ = ["Delivery", "Sale", "find_problems", "write_answer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,47 +30,59 @@ class Delivery:
 
     body: bytes
     headers: dict[str, str]
+    media_type: str = JSON
 
 
-def write_answer(
-    request: EmbeddingRequest,
-    model_name: str,
-    asks: Sequence[Ask],
-    quote: Quote,
-    work: Work,
-    settlement: Settlement,
-) -> Delivery:
-    """`EmbeddingResponse` as JSON, without a detour through pydantic: vectors are most of it."""
-    first, problems = quote.first_of, find_problems(asks, quote, work)
-    data = []
-    for index, (line, problem) in enumerate(zip(quote.line_of, problems, strict=True)):
-        vector = None if line is None else work.vectors[line]
-        cost = settlement.line_costs_nanousd[line] if line is not None and first[index] else 0
-        data.append(
-            {
-                "object": "embedding",
-                "index": index,
-                "embedding": None if vector is None else _encode(vector, request),
-                "cost_usd": format_usd(cost),
-                "truncated": line is not None and work.truncated[line],
-                "error": None if problem is None else problem.model_dump(),
-            }
+@dataclass(frozen=True, slots=True)
+class Sale:
+    """One request's items, what came of them, and what they cost."""
+
+    terms: Terms
+    info: ModelInfo
+    model_name: str
+    """`id@revision`."""
+    asks: Sequence[Ask]
+    quote: Quote
+    work: Work
+    settlement: Settlement
+
+    @property
+    def vectors(self) -> list[Vector | None]:
+        """By item."""
+        return [None if line is None else self.work.vectors[line] for line in self.quote.line_of]
+
+    @property
+    def problems(self) -> list[ItemError | None]:
+        """By item."""
+        return find_problems(self.asks, self.quote, self.work)
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """`Usage` of the delivered items."""
+        lines = self.quote.line_of
+        tokens = sum(self.work.tokens[line] for line in lines if line is not None)
+        images = sum(
+            ask.modality == "image" and vector is not None
+            for ask, vector in zip(self.asks, self.vectors, strict=True)
         )
-    tokens = sum(work.tokens[line] for line in quote.line_of if line is not None)
-    images = sum(
-        ask.modality == "image" and row["embedding"] is not None
-        for ask, row in zip(asks, data, strict=True)
-    )
+        return {"prompt_tokens": tokens, "total_tokens": tokens, "images": images}
+
+
+def write_answer(sale: Sale) -> Delivery:
+    """The answer as its terms ask for it, without a detour through pydantic: vectors are most of it."""
+    if sale.terms.encoding_format in ("bytes", "bytes_only"):
+        return _write_octets(sale)
     document = {
         "object": "list",
-        "data": data,
-        "model": model_name,
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens, "images": images},
-        "cost_usd": format_usd(settlement.cost_nanousd),
-        "charge_id": settlement.charge_id,
+        "data": _write_rows(sale),
+        "model": sale.model_name,
+        "usage": sale.usage,
+        "cost_usd": format_usd(sale.settlement.cost_nanousd),
+        "charge_id": sale.settlement.charge_id,
     }
     # float32 straight from numpy: shortest digits that read back to the same float32.
-    return Delivery(orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY), _headers(settlement))
+    body = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Delivery(body, _headers(sale.settlement))
 
 
 def find_problems(asks: Sequence[Ask], quote: Quote, work: Work) -> list[ItemError | None]:
@@ -75,9 +93,45 @@ def find_problems(asks: Sequence[Ask], quote: Quote, work: Work) -> list[ItemErr
     ]
 
 
-def _encode(vector: Vector, request: EmbeddingRequest) -> Any:
-    if request.encoding_format == "base64":
-        return encode_base64(vector, request.embed_dtype)
+def _write_rows(sale: Sale) -> list[dict[str, Any]]:
+    first, quote = sale.quote.first_of, sale.quote
+    rows = []
+    for index, (line, vector, problem) in enumerate(
+        zip(quote.line_of, sale.vectors, sale.problems, strict=True)
+    ):
+        costs = sale.settlement.line_costs_nanousd
+        row = {
+            "object": "embedding",
+            "index": index,
+            "embedding": None if vector is None else _encode(vector, sale.terms),
+            "cost_usd": format_usd(costs[line] if line is not None and first[index] else 0),
+        }
+        # What is usual is left out: beside a short vector it would be most of the row.
+        if line is not None and sale.work.truncated[line]:
+            row["truncated"] = True
+        if problem is not None:
+            row["error"] = problem.model_dump()
+        rows.append(row)
+    return rows
+
+
+def _write_octets(sale: Sale) -> Delivery:
+    dimension = sale.info.dimension
+    body, named = write_octets(sale.terms, sale.model_name, dimension, sale.vectors, sale.problems)
+    if sale.terms.encoding_format == "bytes":
+        metadata = {
+            "id": sale.settlement.charge_id,
+            "model": sale.model_name,
+            "data": place_items(sale.terms, len(body), len(sale.asks), dimension),
+            "usage": sale.usage,
+        }
+        named[headers.METADATA] = orjson.dumps(metadata).decode()
+    return Delivery(body, named | _headers(sale.settlement), OCTETS)
+
+
+def _encode(vector: Vector, terms: Terms) -> Any:
+    if terms.encoding_format == "base64":
+        return encode_base64(vector, terms.embed_dtype, terms.endianness)
     return vector
 
 

@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from shared.errors import ErrorCode
 from shared.headers import IDEMPOTENCY_KEY
 from shared.wire import EmbeddingRequest, EmbeddingResponse
 from vendor_api import failpoints
@@ -17,10 +17,13 @@ from vendor_api.dependencies import (
     CurrentAdmission,
     CurrentPrincipal,
     CurrentShop,
+    Shop,
     require_scope,
 )
-from vendor_api.embeddings.requests import parse_idempotency_key, parse_request
+from vendor_api.embeddings.description import ERRORS, IN_OCTETS
+from vendor_api.embeddings.requests import parse_idempotency_key, parse_request, read_items
 from vendor_api.embeddings.service import Call
+from vendor_api.embeddings.terms import read_terms
 from vendor_api.embeddings.work import ClientGone
 from vendor_api.openapi import refer_to, responses
 
@@ -31,7 +34,7 @@ router = APIRouter(
     prefix="/v1", tags=["embeddings"], dependencies=[Depends(require_scope("embed"))]
 )
 
-__all__ = ["router"]
+__all__ = ["CLIENT_CLOSED_REQUEST", "answer", "router"]
 
 _BODY = {
     "requestBody": {
@@ -41,25 +44,11 @@ _BODY = {
 }
 
 
-_ERRORS = responses(
-    ErrorCode.INVALID_IMAGE,
-    ErrorCode.INVALID_TEXT,
-    ErrorCode.INSUFFICIENT_CREDIT,
-    ErrorCode.SPEND_CAP_REACHED,
-    ErrorCode.ACCOUNT_FROZEN,
-    ErrorCode.MODEL_NOT_FOUND,
-    ErrorCode.REQUEST_IN_FLIGHT,
-    ErrorCode.REVISION_CHANGED,
-    ErrorCode.NO_VALID_ITEM,
-    ErrorCode.ITEMS_REFUSED,
-    ErrorCode.IDEMPOTENCY_KEY_REUSED,
-    ErrorCode.REPLAY_LIMIT,
-    ErrorCode.OVERLOADED,
-)
+_RESPONSES: dict[int | str, dict[str, Any]] = {200: {"content": IN_OCTETS}, **responses(*ERRORS)}
 
 
 @router.post(
-    "/embeddings", response_model=EmbeddingResponse, openapi_extra=_BODY, responses=_ERRORS
+    "/embeddings", response_model=EmbeddingResponse, openapi_extra=_BODY, responses=_RESPONSES
 )
 async def create_embeddings(
     request: Request, shop: CurrentShop, principal: CurrentPrincipal, admission: CurrentAdmission
@@ -71,8 +60,21 @@ async def create_embeddings(
     except ClientDisconnect:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     asked = parse_request(body)
-    async with _watch_client(request) as gone:
-        call = Call(principal, asked, key, request.state.request_id, gone, admission)
+    call = Call(
+        principal,
+        read_terms(asked),
+        lambda info: read_items(asked),
+        key,
+        request.state.request_id,
+        asyncio.Event(),
+        admission,
+    )
+    return await answer(request, shop, call)
+
+
+async def answer(request: Request, shop: Shop, call: Call) -> Response:
+    """Sell what the call asks for and answer; the request's body must have been read."""
+    async with _watch_client(request, call.gone):
         # A task of its own: if this handler is cancelled, a charge under way still ends well.
         paying = asyncio.create_task(shop.counter.respond(call))
         shop.running.add(paying)
@@ -81,7 +83,7 @@ async def create_embeddings(
             delivery = await asyncio.shield(paying)
         except ClientGone:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-    return _Answer(delivery.body, headers=delivery.headers, media_type="application/json")
+    return _Answer(delivery.body, headers=delivery.headers, media_type=delivery.media_type)
 
 
 class _Answer(Response):
@@ -100,9 +102,8 @@ class _Answer(Response):
 
 
 @asynccontextmanager
-async def _watch_client(request: Request) -> AsyncIterator[asyncio.Event]:
-    """An event that is set when the client closes the connection; the body must have been read."""
-    gone = asyncio.Event()
+async def _watch_client(request: Request, gone: asyncio.Event) -> AsyncIterator[None]:
+    """Sets `gone` when the client closes the connection."""
 
     async def watch() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -111,6 +112,6 @@ async def _watch_client(request: Request) -> AsyncIterator[asyncio.Event]:
 
     watching = asyncio.create_task(watch())
     try:
-        yield gone
+        yield
     finally:
         watching.cancel()

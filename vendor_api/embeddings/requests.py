@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from shared.digests import digest_image, digest_text
 from shared.errors import ErrorCode
 from shared.headers import MAX_IDEMPOTENCY_KEY
-from shared.wire import MAX_ITEMS, EmbeddingRequest, ImageItem, ItemError, Modality, TextItem
-from vendor_api.embeddings.images import ImageRefused, check_image, read_upload
+from shared.wire import MAX_ITEMS, EmbeddingRequest, ImageItem, ItemError, Modality
+from vendor_api.embeddings.images import MAX_IMAGE_BYTES, ImageRefused, check_image, read_upload
+from vendor_api.engine.base import Pixels
 from vendor_api.errors import VendorError, describe_invalid
 
 MAX_TEXT_CHARACTERS = 100_000
@@ -23,17 +24,27 @@ _TOKENS = (
     "Send texts, not tokens: in LangChain's OpenAIEmbeddings set check_embedding_ctx_length=False."
 )
 
-__all__ = ["Ask", "count_refused", "parse_idempotency_key", "parse_request", "read_items"]
+__all__ = [
+    "Ask",
+    "count_refused",
+    "parse_idempotency_key",
+    "parse_request",
+    "read_file",
+    "read_items",
+    "read_text",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One item of a request: a text, or the bytes of an image, or the reason why it is neither."""
+    """One item of a request: a text, or an image as a file or as pixels, or why it is neither."""
 
     modality: Modality
     digest: bytes
     text: str = ""
     data: bytes = b""
+    pixels: Pixels | None = None
+    """An image that the client has resized and cropped itself."""
     problem: ItemError | None = None
 
 
@@ -77,7 +88,9 @@ def read_items(request: EmbeddingRequest) -> list[Ask]:
     """
     given = request.input if isinstance(request.input, list) else [request.input]
     return [
-        _read_image(item, index) if isinstance(item, ImageItem) else _read_text(item, index)
+        _read_image(item, index)
+        if isinstance(item, ImageItem)
+        else read_text(item if isinstance(item, str) else item.text, index)
         for index, item in enumerate(given)
     ]
 
@@ -109,8 +122,9 @@ def _check_shape(item: Any, index: int) -> None:
         raise _invalid(f"Item {index}: a text, or base64 text of an image, is expected.")
 
 
-def _read_text(item: str | TextItem, index: int) -> Ask:
-    text = unicodedata.normalize("NFC", item if isinstance(item, str) else item.text)
+def read_text(given: str, index: int) -> Ask:
+    """One text as an item. Raises VendorError for one that is empty, too long or no Unicode."""
+    text = unicodedata.normalize("NFC", given)
     if not text.strip():
         raise VendorError(ErrorCode.INVALID_TEXT, f"Item {index} is an empty text.", param="input")
     if len(text) > MAX_TEXT_CHARACTERS:
@@ -138,8 +152,15 @@ def _read_image(item: ImageItem, index: int) -> Ask:
         data = read_upload(item.image)
     except ImageRefused as error:
         return Ask("image", digest_text(item.image), problem=_problem(error))
+    return read_file(data)
+
+
+def read_file(data: bytes) -> Ask:
+    """The bytes of an image file as an item, checked by their header."""
     digest = digest_image(data)
     try:
+        if len(data) > MAX_IMAGE_BYTES:
+            raise ImageRefused(f"the image has more than {MAX_IMAGE_BYTES} bytes")
         check_image(data)
     except ImageRefused as error:
         return Ask("image", digest, problem=_problem(error))

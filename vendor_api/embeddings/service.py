@@ -9,11 +9,11 @@ from typing import NoReturn
 
 from shared.digests import digest_request
 from shared.errors import ErrorCode
-from shared.wire import EmbeddingRequest
 from vendor_api.auth.access import check_model
 from vendor_api.auth.service import Principal
-from vendor_api.embeddings.answer import Delivery, find_problems, write_answer
-from vendor_api.embeddings.requests import Ask, count_refused, read_items
+from vendor_api.embeddings.answer import Delivery, Sale, find_problems, write_answer
+from vendor_api.embeddings.requests import Ask, count_refused
+from vendor_api.embeddings.terms import Terms, check_count, check_terms
 from vendor_api.embeddings.work import Work, refuse_all
 from vendor_api.engine.base import ModelInfo, ServedModel
 from vendor_api.errors import VendorError
@@ -32,7 +32,9 @@ class Call:
     """A request with everything its headers say."""
 
     principal: Principal
-    request: EmbeddingRequest
+    terms: Terms
+    read: Callable[[ModelInfo], list[Ask]]
+    """Its items, their cheap checks done; CPU work for a thread. Raises VendorError."""
     idempotency_key: str | None
     """None: the request cannot be replayed, and the vendor names it itself."""
     request_id: str
@@ -63,16 +65,17 @@ class Counter:
     async def respond(self, call: Call) -> Delivery:
         """The answer, its charge committed. Raises VendorError or ClientGone: then nothing is charged."""
         deadline = self._clock() + REQUEST_SECONDS
-        request = call.request
-        model = self._catalogue.find(request.model)
+        terms = call.terms
+        model = self._catalogue.find(terms.model)
         check_model(call.principal, model.info.id)
         prices = await self._catalogue.prices(model.info.id)
-        _check_options(request, model.info)
-        asks = await asyncio.get_running_loop().run_in_executor(self._pool, read_items, request)
+        check_terms(terms, model.info)
+        asks = await asyncio.get_running_loop().run_in_executor(self._pool, call.read, model.info)
+        check_count(terms, len(asks))
         await call.admission.weigh(len(asks))
         quote = quote_items([_as_asked(ask) for ask in asks], prices)
         order = _order(call, model, asks, quote)
-        if not quote.lines or (request.atomic and order.refused):
+        if not quote.lines or (terms.atomic and order.refused):
             await self._refuse(call, order, asks)
         _check_engine(model)
         work = Work(
@@ -81,24 +84,24 @@ class Counter:
             pool=self._pool,
             deadline=deadline,
             gone=call.gone,
-            atomic=request.atomic,
-            partial_ok=request.partial_ok,
+            atomic=terms.atomic,
+            partial_ok=terms.partial_ok,
         )
         try:
             settlement = await self._meter.sell(order, work.run)
         except NothingDelivered:
             # The work knows lines, the client its items.
-            raise refuse_all(find_problems(asks, quote, work), atomic=request.atomic) from None
+            raise refuse_all(find_problems(asks, quote, work), atomic=terms.atomic) from None
         except VendorError as error:
-            raise _restate(error, request) from error.__cause__
+            raise _restate(error, terms) from error.__cause__
         self._count(model.info.id, asks, quote, work, settlement)
-        return write_answer(request, model.name, asks, quote, work, settlement)
+        return write_answer(Sale(terms, model.info, model.name, asks, quote, work, settlement))
 
     async def _refuse(self, call: Call, order: Order, asks: list[Ask]) -> NoReturn:
         """Refuse what the cheap checks have refused; for good, if the client has named it."""
         if call.idempotency_key is not None:
             await self._meter.spend_key(order)
-        raise refuse_all([ask.problem for ask in asks], atomic=call.request.atomic)
+        raise refuse_all([ask.problem for ask in asks], atomic=call.terms.atomic)
 
     def _count(
         self, model: str, asks: list[Ask], quote: Quote, work: Work, settlement: Settlement
@@ -113,25 +116,9 @@ class Counter:
             self._metrics.items.labels(model, ask.modality, outcome).inc()
 
 
-def _check_options(request: EmbeddingRequest, info: ModelInfo) -> None:
-    if request.dimensions not in (None, info.dimension):
-        raise VendorError(
-            ErrorCode.INVALID_REQUEST,
-            f"{info.id} has {info.dimension} dimensions: leave `dimensions` out, or send {info.dimension}.",
-            param="dimensions",
-        )
-
-    if request.atomic and request.partial_ok:
-        raise VendorError(
-            ErrorCode.INVALID_REQUEST,
-            "`atomic` wants all or nothing and `partial_ok` takes parts: send one of them.",
-            param="partial_ok",
-        )
-
-
-def _restate(error: VendorError, request: EmbeddingRequest) -> VendorError:
+def _restate(error: VendorError, terms: Terms) -> VendorError:
     """The ledger knows that a key is spent, not that its request was atomic."""
-    if not request.atomic or error.code != ErrorCode.NO_VALID_ITEM:
+    if not terms.atomic or error.code != ErrorCode.NO_VALID_ITEM:
         return error
     return VendorError(
         ErrorCode.ITEMS_REFUSED,
@@ -152,18 +139,11 @@ def _as_asked(ask: Ask) -> Asked | None:
     return None if ask.problem else Asked(ask.modality, ask.digest)
 
 
-def _name_options(request: EmbeddingRequest) -> str:
-    names: list[str] = [request.encoding_format, request.embed_dtype]
-    names += ["atomic"] if request.atomic else []
-    names += ["partial_ok"] if request.partial_ok else []
-    return " ".join(names)
-
-
 def _order(call: Call, model: ServedModel, asks: list[Ask], quote: Quote) -> Order:
     fingerprint = digest_request(
         model=model.info.id,
         revision=model.info.revision,
-        options=_name_options(call.request),
+        options=call.terms.name,
         items=[ask.modality.encode() + ask.digest for ask in asks],
     )
     return Order(

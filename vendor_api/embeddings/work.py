@@ -108,8 +108,11 @@ class Work:
                 self.tokens[line] = result.counts[row]
 
         async def decode(line: int) -> None:
-            data = self._asks[line].data
-            result = await loop.run_in_executor(self._pool, _decode, preparation, data)
+            ask = self._asks[line]
+            if ask.pixels is not None:
+                prepared[line] = ask.pixels
+                return
+            result = await loop.run_in_executor(self._pool, _decode, preparation, ask.data)
             if isinstance(result, ItemError):
                 self.problems[line] = result
             elif isinstance(result, ItemFailure):

@@ -100,7 +100,7 @@ async def test_each_format_is_accepted(vendor: Any, picture: Any, image_item: An
 
 async def test_a_long_text_is_cut_and_says_so(vendor: Any) -> None:
     answer = await vendor.embed("a b c d e f g h", "a b")
-    assert [row["truncated"] for row in answer.json()["data"]] == [True, False]
+    assert [row.get("truncated", False) for row in answer.json()["data"]] == [True, False]
 
 
 async def test_a_model_may_be_named_with_its_revision(vendor: Any) -> None:
@@ -139,7 +139,7 @@ NONSENSE: list[tuple[dict[str, Any], str]] = [
     ({"input": "a" * 100_001}, "more than 100000 characters"),
     ({"input": "\ud800"}, "surrogate"),
     ({"dimensions": 3}, "has 4 dimensions"),
-    ({"encoding_format": "bytes"}, "encoding_format"),
+    ({"encoding_format": "int8"}, "encoding_format"),
     ({"embed_dtype": "float64"}, "embed_dtype"),
     ({"model": None}, "model"),
 ]
