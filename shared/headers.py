@@ -26,6 +26,11 @@ MODEL = "x-model"
 ERRORS = "x-errors"
 """Of answers in octets, and SHAPE and DTYPE of tensors sent: rows, columns, number format, `id@revision`,
 and, as JSON, the index and code of every item that has no vector."""
+FREE = "x-free"
+TRUNCATED = "x-truncated"
+USAGE = "x-usage"
+"""Of answers in octets, as JSON: indexes of delivered items that cost nothing, of texts that were cut
+(both only if there are any), and tokens and images as `usage` has them."""
 METADATA = "metadata"
 """JSON that places each item in an answer in octets, as vLLM's `bytes` has it."""
 
@@ -40,6 +45,7 @@ __all__ = [
     "DIMENSION",
     "DTYPE",
     "ERRORS",
+    "FREE",
     "IDEMPOTENCY_KEY",
     "IDEMPOTENCY_REPLAYED",
     "MAX_IDEMPOTENCY_KEY",
@@ -52,5 +58,7 @@ __all__ = [
     "RETRY_AFTER_MS",
     "SHAPE",
     "SHOULD_RETRY",
+    "TRUNCATED",
+    "USAGE",
     "X_RATELIMIT",
 ]

@@ -16,15 +16,13 @@ import open_clip
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms import Compose
 
 from shared.codecs import Vector
+from shared.pixels import ModelNotFound, PixelTransform, read_preprocessing
 from shared.revision import hash_json, hash_weights, join_hashes
 from shared.tokens import TokenizedTexts
-from shared.wire import Preprocessing
 
 Precision = Literal["fp32", "bf16"]
 LOCAL_DIR = "local-dir:"
@@ -42,10 +40,6 @@ __all__ = [
     "limit_threads",
     "load_openclip",
 ]
-
-
-class ModelNotFound(ValueError):
-    """No such model, or its files cannot be used; the message says what to type instead."""
 
 
 def limit_threads(count: int) -> None:
@@ -83,19 +77,8 @@ class OpenClip:
         self.config = config
         self.precision = precision
         cfg = open_clip.get_model_preprocess_cfg(model)
-        self._size = _square(cfg["size"])
-        self._mode = str(cfg["resize_mode"])
-        self._interpolation = "bilinear" if cfg["interpolation"] == "bilinear" else "bicubic"
-        self.preprocessing = Preprocessing(
-            image_size=self._size,
-            resize_mode=self._mode,
-            interpolation=self._interpolation,
-            mean=_three(cfg["mean"]),
-            std=_three(cfg["std"]),
-        )
-        transform = image_transform_v2(PreprocessCfg(**cfg), is_train=False)
-        # The last two steps, to float and normalise, are part of `encode_images`.
-        self._reference = Compose(transform.transforms[:-2])
+        self.preprocessing = read_preprocessing(cfg)
+        self.transform = PixelTransform(self.preprocessing, fill=cfg.get("fill_color", 0))
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         mean, std = torch.tensor(self.preprocessing.mean), torch.tensor(self.preprocessing.std)
         self._gain = (1 / (255 * std)).view(1, 3, 1, 1)
@@ -133,22 +116,8 @@ class OpenClip:
         )
 
     def preprocess(self, image: Image.Image) -> NDArray[np.uint8]:
-        """uint8[size, size, 3]: at most one level from open_clip's own transform before it normalises.
-
-        `image` may have any mode; only RGB and grey ones take the fast road. Any thread may call.
-        """
-        if image.mode not in ("RGB", "L") or self._mode != "shortest":
-            return self._preprocess_exactly(image)
-        pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None]
-        width, height = image.size
-        target = self._target(height, width)
-        # Each pass clips to 0..255, so their order shows: Pillow starts with the height of tall images.
-        for size in [(target[0], width)] * (height > 2 * width) + [target]:
-            if size != pixels.shape[2:]:
-                pixels = F.interpolate(pixels, size, mode=self._interpolation, antialias=True)
-        top, left = round((target[0] - self._size) / 2), round((target[1] - self._size) / 2)
-        cropped = pixels[0, :, top : top + self._size, left : left + self._size]
-        return cropped.permute(1, 2, 0).contiguous().numpy()
+        """uint8[size, size, 3], as `PixelTransform` makes it. Any thread may call."""
+        return self.transform(image)
 
     def tokenize(self, texts: Sequence[str]) -> TokenizedTexts:
         """Tokens of each text; one longer than the context is cut and flagged, as open_clip cuts it."""
@@ -221,18 +190,6 @@ class OpenClip:
         counts = (tokens.ne(0) * places).amax(dim=1)
         return TokenizedTexts(_int32(tokens), tuple(cut.tolist()), tuple(counts.tolist()))
 
-    def _preprocess_exactly(self, image: Image.Image) -> NDArray[np.uint8]:
-        plain = image.copy()
-        # Pillow drops it on the way to RGB in any case, with a warning when it is a palette's.
-        plain.info.pop("transparency", None)
-        return np.array(self._reference(plain).convert("RGB"))
-
-    def _target(self, height: int, width: int) -> tuple[int, int]:
-        """Size after the resize; the long side is cut down, not rounded, as torchvision does."""
-        if height <= width:
-            return self._size, int(self._size * width / height)
-        return int(self._size * height / width), self._size
-
 
 def _resolve(spec: str) -> tuple[str, str | None]:
     """open_clip's model name and pretrained tag. Raises ModelNotFound with close matches."""
@@ -283,15 +240,3 @@ def _unit(features: Tensor) -> Vector:
 
 def _int32(tokens: Tensor) -> NDArray[np.int32]:
     return tokens.to(torch.int32).contiguous().numpy()
-
-
-def _square(size: int | Sequence[int]) -> int:
-    sides = {size} if isinstance(size, int) else set(size)
-    if len(sides) != 1:
-        raise ModelNotFound(f"only models of square images are served, not {size}")
-    return int(sides.pop())
-
-
-def _three(values: Any) -> tuple[float, float, float]:
-    r, g, b = values if isinstance(values, (list, tuple)) else (values,) * 3
-    return float(r), float(g), float(b)

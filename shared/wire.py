@@ -127,6 +127,8 @@ class ModelDocument(Document):
     logit_scale: float
     """exp of the learned scale: multiplies cosines before a softmax."""
     preprocessing: Preprocessing
+    pixel_probe: str = ""
+    """`shared.pixels.hash_probe` of the vendor's preprocessing: whoever gets the same may send pixels."""
     prompt_templates: list[str]
     """Recommended prompts, `{}` standing for the class name."""
     price_per_image_usd: str

@@ -51,6 +51,7 @@ class AsyncEmbeddings(_AsyncResource):
 class AsyncImages(_AsyncResource):
     __doc__ = resources.Images.__doc__
     embed = _awaited(endpoints.embed_images)
+    embed_pixels = _awaited(endpoints.embed_pixels)
 
 
 class AsyncModels(_AsyncResource):

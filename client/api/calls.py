@@ -8,8 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
+import numpy as np
+from numpy.typing import NDArray
+
+from shared import headers
 from shared.codecs import EmbedDtype
 from shared.digests import digest_image, digest_request, digest_text
+from shared.frames import TENSOR
 from shared.headers import IDEMPOTENCY_KEY
 
 T = TypeVar("T")
@@ -23,7 +28,9 @@ __all__ = [
     "TextInput",
     "build_embedding",
     "build_get",
+    "build_tensor",
     "content_key",
+    "find_repeated_pixels",
     "find_repeats",
     "new_key",
 ]
@@ -103,15 +110,35 @@ def build_embedding(
         "embed_dtype": dtype,
     }
     body |= {name: value for name, value in options.items() if value}
-    headers = {"content-type": "application/json"}
+    named = {"content-type": "application/json"}
     if idempotency_key is not None:
-        headers[IDEMPOTENCY_KEY] = idempotency_key
+        named[IDEMPOTENCY_KEY] = idempotency_key
     return Call(
         "POST",
         "/v1/embeddings",
-        headers=headers,
+        headers=named,
         body=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
     )
+
+
+def build_tensor(
+    pixels: NDArray[np.uint8],
+    *,
+    model: str,
+    dtype: EmbedDtype,
+    idempotency_key: str | None,
+    **options: bool,
+) -> Call:
+    """A paid call of pictures that are pixels already; options that are False are left out."""
+    named = {
+        "content-type": TENSOR,
+        headers.SHAPE: ",".join(str(size) for size in pixels.shape),
+        headers.DTYPE: "uint8",
+    }
+    if idempotency_key is not None:
+        named[IDEMPOTENCY_KEY] = idempotency_key
+    query = {"model": model, "dtype": dtype} | {name: "true" for name in options if options[name]}
+    return Call("POST", "/v1/embed/image", query=query, headers=named, body=pixels.tobytes())
 
 
 def new_key() -> str:
@@ -139,6 +166,17 @@ def find_repeats(items: Sequence[Input]) -> list[bool]:
         content = (
             unicodedata.normalize("NFC", item.text) if isinstance(item, TextInput) else item.data
         )
+        repeats.append(content in seen)
+        seen.add(content)
+    return repeats
+
+
+def find_repeated_pixels(pixels: NDArray[np.uint8]) -> list[bool]:
+    """Of each picture, whether the same pixels stand before it."""
+    seen: set[bytes] = set()
+    repeats = []
+    for picture in pixels:
+        content = picture.tobytes()
         repeats.append(content in seen)
         seen.add(content)
     return repeats

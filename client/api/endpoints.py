@@ -8,6 +8,9 @@ from datetime import datetime
 from functools import partial
 from urllib.parse import quote
 
+import numpy as np
+from numpy.typing import NDArray
+
 from client.api.answers import D, EmbeddingResult, read_document, read_embeddings
 from client.api.calls import (
     Answer,
@@ -16,9 +19,12 @@ from client.api.calls import (
     Request,
     build_embedding,
     build_get,
+    build_tensor,
+    find_repeated_pixels,
     find_repeats,
 )
-from client.api.inputs import Picture, read_inputs, read_pictures
+from client.api.inputs import Picture, check_pixels, read_inputs, read_pictures
+from client.api.octets import read_octets
 from shared.codecs import EmbedDtype
 from shared.wire import (
     BalanceDocument,
@@ -32,6 +38,7 @@ from shared.wire import (
 __all__ = [
     "create_embeddings",
     "embed_images",
+    "embed_pixels",
     "get_balance",
     "get_charge",
     "get_model",
@@ -94,6 +101,41 @@ def embed_images(
         atomic=atomic,
         partial_ok=partial_ok,
     )
+
+
+def embed_pixels(
+    pixels: NDArray[np.uint8],
+    *,
+    model: str,
+    idempotency_key: str | None = None,
+    embed_dtype: EmbedDtype = "float32",
+    atomic: bool = False,
+    partial_ok: bool = False,
+) -> Request[EmbeddingResult]:
+    """One vector or error per picture of uint8[n, side, side, 3], prepared as the model's document says.
+
+    For clients that resize themselves (`shared.pixels.PixelTransform`), so that the vendor need not
+    decode. Pixels are another item than the file they came from: what was bought as one is charged
+    again as the other. Raises InvalidInputError for another shape, before anything is sent. The other
+    options are those of `embeddings.create`.
+    """
+    checked = check_pixels(pixels)
+    call = build_tensor(
+        checked,
+        model=model,
+        dtype=embed_dtype,
+        idempotency_key=idempotency_key,
+        atomic=atomic,
+        partial_ok=partial_ok,
+    )
+    repeats = find_repeated_pixels(checked)
+
+    def read(answer: Answer, retries: int) -> EmbeddingResult:
+        return read_octets(
+            answer.body, answer.headers, repeats=repeats, dtype=embed_dtype, retries=retries
+        )
+
+    return Request(call, read)
 
 
 def list_models() -> Request[ModelList]:

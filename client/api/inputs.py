@@ -22,7 +22,7 @@ _SHOWN = 3
 
 S = TypeVar("S")
 
-__all__ = ["Picture", "read_inputs", "read_pictures"]
+__all__ = ["Picture", "check_pixels", "read_inputs", "read_pictures"]
 
 
 def read_inputs(given: str | Sequence[str | Input]) -> list[Input]:
@@ -42,6 +42,21 @@ def read_pictures(given: Picture | Iterable[Picture]) -> list[ImageInput]:
     )
     pictures: Iterable[Any] = [given] if single else given  # type: ignore[assignment]
     return _read_all("images", pictures, _read_picture)
+
+
+def check_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The array itself, contiguous. Raises InvalidInputError unless it is uint8[n, side, side, 3]."""
+    shape = pixels.shape
+    if pixels.dtype != np.uint8 or len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3:
+        raise InvalidInputError(
+            f"nothing was sent: pixels are {pixels.dtype}{list(shape)}, make them "
+            "uint8[n, side, side, 3] as the model's document says"
+        )
+    if not 0 < len(pixels) <= MAX_ITEMS:
+        raise InvalidInputError(
+            f"nothing was sent: {len(pixels)} pictures, a request takes 1 to {MAX_ITEMS}"
+        )
+    return np.ascontiguousarray(pixels)
 
 
 def _read_all(name: str, given: Iterable[S], read: Callable[[S], Any]) -> list[Any]:

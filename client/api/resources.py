@@ -44,6 +44,7 @@ class Images(_Resource):
     """Vectors of pictures."""
 
     embed = _sent(endpoints.embed_images)
+    embed_pixels = _sent(endpoints.embed_pixels)
 
 
 class Models(_Resource):

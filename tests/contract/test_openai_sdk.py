@@ -1,6 +1,5 @@
 """The unmodified `openai` package against a real server process."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,48 +9,9 @@ import openai
 import pytest
 import torch
 
-from shared.money import parse_usd
-from vendor_api.auth.repository import issue_key
-from vendor_api.db import open_database, read_clock
-from vendor_api.ledger.accounts import create_account
-from vendor_api.ledger.commands import Credit
-from vendor_api.ledger.credits import add_credit
-from vendor_api.ledger.prices import set_prices
+from tests.contract.conftest import MODEL, Contract
 
-MODEL = "icon-clip"
 TEXTS = ["a photo of a bell", "a cat", "one two three four five six seven eight nine"]
-
-
-class Contract:
-    """A server with a customer who has a dollar and one who has nothing."""
-
-    def __init__(self, url: str, key: str, poor_key: str) -> None:
-        self.url, self.key, self.poor_key = url, key, poor_key
-
-    def connect(self, key: str) -> openai.OpenAI:
-        """What a user of OpenAI types, with another address."""
-        return openai.OpenAI(api_key=key, base_url=f"{self.url}/v1")
-
-
-@pytest.fixture(scope="module")
-def contract(
-    tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, serve_vendor: Any
-) -> Iterator[Contract]:
-    folder = tmp_path_factory.mktemp("contract")
-    (folder / "vendor.db").write_bytes(sqlite_template.read_bytes())
-    pepper = b"a pepper for tests, 32 bytes long"
-    (folder / "pepper").write_bytes(pepper)
-    url = f"sqlite:///{folder / 'vendor.db'}"
-    database = open_database(url)
-    with database.write() as connection:
-        now = read_clock(connection)
-        set_prices(connection, now, MODEL, {"image": 100_000, "text": 10_000})
-        ada, poor = (create_account(connection, now, name) for name in ("ada", "poor"))
-        add_credit(connection, now, Credit(ada.id, parse_usd("1.00"), "opening"))
-        keys = [issue_key(connection, now, pepper, a.id, name="k").text for a in (ada, poor)]
-    database.close()
-    with serve_vendor(url, folder / "pepper") as serving:
-        yield Contract(serving.url, *keys)
 
 
 @pytest.fixture(scope="module")

@@ -57,6 +57,28 @@ class Sale:
         return find_problems(self.asks, self.quote, self.work)
 
     @property
+    def costs(self) -> list[int]:
+        """Nano-dollars by item; a line's cost is its first item's."""
+        costs = self.settlement.line_costs_nanousd
+        return [
+            costs[line] if line is not None and first else 0
+            for line, first in zip(self.quote.line_of, self.quote.first_of, strict=True)
+        ]
+
+    @property
+    def free(self) -> list[bool]:
+        """By item: delivered and not charged for."""
+        return [
+            vector is not None and not cost
+            for vector, cost in zip(self.vectors, self.costs, strict=True)
+        ]
+
+    @property
+    def truncated(self) -> list[bool]:
+        """By item: a text that was cut."""
+        return [line is not None and self.work.truncated[line] for line in self.quote.line_of]
+
+    @property
     def usage(self) -> dict[str, int]:
         """`Usage` of the delivered items."""
         lines = self.quote.line_of
@@ -94,20 +116,17 @@ def find_problems(asks: Sequence[Ask], quote: Quote, work: Work) -> list[ItemErr
 
 
 def _write_rows(sale: Sale) -> list[dict[str, Any]]:
-    first, quote = sale.quote.first_of, sale.quote
     rows = []
-    for index, (line, vector, problem) in enumerate(
-        zip(quote.line_of, sale.vectors, sale.problems, strict=True)
-    ):
-        costs = sale.settlement.line_costs_nanousd
+    items = zip(sale.vectors, sale.costs, sale.truncated, sale.problems, strict=True)
+    for index, (vector, cost, truncated, problem) in enumerate(items):
         row = {
             "object": "embedding",
             "index": index,
             "embedding": None if vector is None else _encode(vector, sale.terms),
-            "cost_usd": format_usd(costs[line] if line is not None and first[index] else 0),
+            "cost_usd": format_usd(cost),
         }
         # What is usual is left out: beside a short vector it would be most of the row.
-        if line is not None and sale.work.truncated[line]:
+        if truncated:
             row["truncated"] = True
         if problem is not None:
             row["error"] = problem.model_dump()
@@ -118,6 +137,10 @@ def _write_rows(sale: Sale) -> list[dict[str, Any]]:
 def _write_octets(sale: Sale) -> Delivery:
     dimension = sale.info.dimension
     body, named = write_octets(sale.terms, sale.model_name, dimension, sale.vectors, sale.problems)
+    named[headers.USAGE] = orjson.dumps(sale.usage).decode()
+    for name, flags in ((headers.FREE, sale.free), (headers.TRUNCATED, sale.truncated)):
+        if any(flags):
+            named[name] = orjson.dumps([i for i, flag in enumerate(flags) if flag]).decode()
     if sale.terms.encoding_format == "bytes":
         metadata = {
             "id": sale.settlement.charge_id,

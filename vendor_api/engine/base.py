@@ -53,6 +53,8 @@ class ModelInfo:
     prompt_templates: tuple[str, ...]
     created: int
     """Unix seconds."""
+    pixel_probe: str = ""
+    """`shared.pixels.hash_probe` of its preprocessing."""
 
 
 class Model(Protocol):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from shared.codecs import Vector
 from shared.openclip import LOCAL_DIR, OpenClip, Precision, load_openclip
+from shared.pixels import hash_probe
 from shared.tokens import TokenizedTexts
 from vendor_api.engine.base import ModelInfo, Pixels
 
@@ -37,6 +38,7 @@ class ClipModel:
             preprocessing=clip.preprocessing,
             prompt_templates=clip.prompt_templates,
             created=_created(spec),
+            pixel_probe=hash_probe(clip.transform),
         )
         return cls(clip, info)
 
