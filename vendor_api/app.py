@@ -18,6 +18,7 @@ from vendor_api.dependencies import Shop
 from vendor_api.embeddings import binary
 from vendor_api.embeddings import endpoints as embeddings
 from vendor_api.embeddings.description import describe_binary
+from vendor_api.embeddings.results import Results
 from vendor_api.embeddings.service import Counter
 from vendor_api.engine.base import ServedModel
 from vendor_api.engine.batcher import BatcherLimits
@@ -66,7 +67,10 @@ def create_app(
             stack.push_async_callback(asyncio.to_thread, pool.shutdown)
             limiter = await open_limiter(settings, metrics)
             stack.push_async_callback(limiter.close)
-            app.state.shop = shop = _furnish(books, doorman, served, pool, metrics, limiter)
+            results = Results(settings.result_cache_bytes, metrics.observe_results)
+            app.state.shop = shop = _furnish(
+                books, doorman, served, pool, metrics, limiter, results
+            )
             _hear_changes(settings, doorman, stack)
             _run_beside(_sweep(books, metrics), stack)
             app.state.auditor = auditor = _make_auditor(settings, books, metrics)
@@ -163,11 +167,12 @@ def _furnish(
     pool: ThreadPoolExecutor,
     metrics: Metrics,
     limiter: Limiter,
+    results: Results,
 ) -> Shop:
     meter = Meter(ledger, metrics)
     catalogue = Catalogue(served, meter)
     metrics.watch_engines(catalogue.states)
-    counter = Counter(catalogue, meter, pool=pool, metrics=metrics)
+    counter = Counter(catalogue, meter, pool=pool, metrics=metrics, results=results)
     return Shop(ledger, authenticator, catalogue, counter, metrics, limiter)
 
 

@@ -49,6 +49,12 @@ class Metrics:
             ["model", "modality", "outcome"],
             registry=self.registry,
         )
+        self.results = Counter(
+            "vl2v_results",
+            "Items that were not computed: kept from before, or shared with a request under way",
+            ["kind"],
+            registry=self.registry,
+        )
         self.charged = Counter(
             "vl2v_charged_nanousd",
             "Captured, in 1e-9 US dollars",
@@ -128,6 +134,10 @@ class Metrics:
         """Count one batch of a model."""
         self.batch_items.labels(model, report.lane).observe(report.items)
         self.batch_seconds.labels(model, report.lane).observe(report.seconds)
+
+    def observe_results(self, kind: str, items: int) -> None:
+        """Count items that needed no computing."""
+        self.results.labels(kind).inc(items)
 
     def observe_commit(self, jobs: int, seconds: float) -> None:
         """Count one commit of the ledger's writer."""

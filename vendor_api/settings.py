@@ -46,6 +46,8 @@ class VendorSettings(BaseSettings):
     """How long a request's body may take to arrive."""
     max_queued_ms: float = Field(default=10_000.0, gt=0)
     """Estimated milliseconds of queued work above which a request is answered 503."""
+    result_cache_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
+    """Vectors kept in memory for items asked again, each for its own account; 0: none."""
     busy_timeout_s: float = Field(default=5.0, gt=0)
     """How long to wait for a SQLite file that another process is writing to."""
     audit_seconds: float = Field(default=60.0, ge=0)

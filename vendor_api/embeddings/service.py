@@ -13,6 +13,7 @@ from vendor_api.auth.access import check_model
 from vendor_api.auth.service import Principal
 from vendor_api.embeddings.answer import Delivery, Sale, find_problems, write_answer
 from vendor_api.embeddings.requests import Ask, count_refused
+from vendor_api.embeddings.results import Results
 from vendor_api.embeddings.terms import Terms, check_count, check_terms
 from vendor_api.embeddings.work import Work, refuse_all
 from vendor_api.engine.base import ModelInfo, ServedModel
@@ -54,12 +55,14 @@ class Counter:
         *,
         pool: Executor,
         metrics: Metrics,
+        results: Results,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalogue = catalogue
         self._meter = meter
         self._pool = pool
         self._metrics = metrics
+        self._results = results
         self._clock = clock
 
     async def respond(self, call: Call) -> Delivery:
@@ -81,11 +84,12 @@ class Counter:
         work = Work(
             model,
             [ask for ask, first in zip(asks, quote.first_of, strict=True) if first],
+            account=call.principal.account_id,
+            results=self._results,
             pool=self._pool,
             deadline=deadline,
             gone=call.gone,
-            atomic=terms.atomic,
-            partial_ok=terms.partial_ok,
+            terms=terms,
         )
         try:
             settlement = await self._meter.sell(order, work.run)

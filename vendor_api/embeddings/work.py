@@ -1,7 +1,8 @@
 """The computing of one request's distinct items: decode in threads, then the engine."""
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
 from shared.codecs import Vector
@@ -10,6 +11,8 @@ from shared.wire import ItemError, ProblemItem
 from vendor_api import failpoints
 from vendor_api.embeddings.images import ImageRefused, open_image
 from vendor_api.embeddings.requests import Ask
+from vendor_api.embeddings.results import Claims, Key, Results
+from vendor_api.embeddings.terms import Terms
 from vendor_api.engine.base import (
     EngineUnavailable,
     Item,
@@ -41,21 +44,25 @@ class Work:
         model: ServedModel,
         asks: Sequence[Ask],
         *,
+        account: str,
+        results: Results,
         pool: Executor,
         deadline: float,
         gone: asyncio.Event,
-        atomic: bool = False,
-        partial_ok: bool = False,
+        terms: Terms,
     ) -> None:
         self._model = model
         self._asks = asks
+        self._account = account
+        self._results = results
         self._pool = pool
         self._deadline = deadline
         self._gone = gone
-        self._atomic = atomic
-        self._partial_ok = partial_ok
+        self._terms = terms
         self._failure: str | None = None
         """Of the machine, not of an item."""
+        self._computed = False
+        """Whether the engine was asked anything."""
         self.vectors: list[Vector | None] = [None] * len(asks)
         self.problems: list[ItemError | None] = [None] * len(asks)
         self.truncated: list[bool] = [False] * len(asks)
@@ -68,64 +75,96 @@ class Work:
         ClientGone, or VendorError when the engine has failed and the client has not asked for parts.
         """
         await failpoints.pause("before_decode")
-        prepared = await self._prepare(lines)
-        self._check_problems()
-        ready = [line for line, item in enumerate(prepared) if item is not None]
-        if not ready:
-            raise refuse_all(self.problems)
-        if self._gone.is_set():
-            raise ClientGone
-        outcomes = await self._embed([item for item in prepared if item is not None])
-        for line, outcome in zip(ready, outcomes, strict=True):
-            self._note(line, outcome)
-        self._check_problems()
+        for line, wanted in enumerate(lines):
+            if not wanted:
+                self.problems[line] = _NOT_CHARGED
+        asked = {line: self._key(line) for line, wanted in enumerate(lines) if wanted}
+        with self._results.claim(asked) as claims:
+            for line, vector in claims.found.items():
+                self.vectors[line] = vector
+            await self._tokenize([line for line in asked if line not in claims.own])
+            await self._compute(list(claims.own), claims.settle)
+            again = await self._collect(claims)
+        await self._compute(again, lambda line, vector: None)
         if not any(vector is not None for vector in self.vectors):
+            if not self._computed:
+                raise refuse_all(self.problems)
             reason = self._failure or "the model failed on every item"
             raise _unavailable(EngineUnavailable(reason))
         return [vector is not None for vector in self.vectors]
 
+    def _key(self, line: int) -> Key:
+        ask = self._asks[line]
+        return self._account, self._model.info.revision, ask.modality, ask.digest
+
+    async def _compute(
+        self, lines: Sequence[int], settle: Callable[[int, Vector | None], None]
+    ) -> None:
+        """Prepare and embed these lines; `settle` is told of each that went through the engine."""
+        prepared = await self._prepare(lines)
+        self._check_problems()
+        if not prepared:
+            return
+        if self._gone.is_set() and not any(vector is not None for vector in self.vectors):
+            raise ClientGone
+        self._computed = True
+        outcomes = await self._embed(list(prepared.values()))
+        for line, outcome in zip(prepared, outcomes, strict=True):
+            self._note(line, outcome)
+            settle(line, self.vectors[line])
+        self._check_problems()
+
+    async def _collect(self, claims: Claims) -> list[int]:
+        """Take what other requests compute; the lines that they gave up are to be done here."""
+        try:
+            async with asyncio.timeout(self._deadline - time.monotonic()):
+                for line, future in claims.shared.items():
+                    self.vectors[line] = await asyncio.shield(future)
+        except TimeoutError:
+            raise _unavailable(EngineUnavailable("the engine did not finish in time")) from None
+        return [line for line in claims.shared if self.vectors[line] is None]
+
     def _check_problems(self) -> None:
         """Raises what ends the whole request: the machine's failure, or one item's if it is atomic."""
-        if self._failure and not self._partial_ok:
+        if self._failure and not self._terms.partial_ok:
             raise _unavailable(EngineUnavailable(self._failure))
-        if self._atomic and any(self.problems):
+        if self._terms.atomic and any(self.problems):
             raise refuse_all(self.problems, atomic=True)
 
-    async def _prepare(self, lines: Sequence[bool]) -> list[Item | None]:
+    async def _prepare(self, lines: Sequence[int]) -> dict[int, Item]:
+        """Line → what the model reads; a line that is missing has a problem."""
+        texts = await self._tokenize(lines)
+        images = [line for line in lines if self._asks[line].modality == "image"]
+        pixels = await asyncio.gather(*(self._draw(line) for line in images))
+        drawn = {line: one for line, one in zip(images, pixels, strict=True) if one is not None}
+        items: dict[int, Item] = {**texts, **drawn}
+        return {line: items[line] for line in lines if line in items}
+
+    async def _tokenize(self, lines: Sequence[int]) -> dict[int, Item]:
+        texts = [line for line in lines if self._asks[line].modality == "text"]
+        if not texts:
+            return {}
+        words = [self._asks[line].text for line in texts]
         loop = asyncio.get_running_loop()
-        asked = [line for line, wanted in enumerate(lines) if wanted]
-        texts = [line for line in asked if self._asks[line].modality == "text"]
-        images = [line for line in asked if self._asks[line].modality == "image"]
-        preparation = self._model.preparation
-        prepared: list[Item | None] = [None] * len(self._asks)
+        result = await loop.run_in_executor(self._pool, self._model.preparation.tokenize, words)
+        for row, line in enumerate(texts):
+            self.truncated[line] = result.truncated[row]
+            self.tokens[line] = result.counts[row]
+        return dict(zip(texts, result.tokens, strict=True))
 
-        async def tokenize() -> None:
-            words = [self._asks[line].text for line in texts]
-            result = await loop.run_in_executor(self._pool, preparation.tokenize, words)
-            for row, line in enumerate(texts):
-                prepared[line] = result.tokens[row]
-                self.truncated[line] = result.truncated[row]
-                self.tokens[line] = result.counts[row]
-
-        async def decode(line: int) -> None:
-            ask = self._asks[line]
-            if ask.pixels is not None:
-                prepared[line] = ask.pixels
-                return
-            result = await loop.run_in_executor(self._pool, _decode, preparation, ask.data)
-            if isinstance(result, ItemError):
-                self.problems[line] = result
-            elif isinstance(result, ItemFailure):
-                self._note(line, result)
-            else:
-                prepared[line] = result
-
-        for line, wanted in enumerate(lines):
-            if not wanted:
-                self.problems[line] = _NOT_CHARGED
-        jobs = [decode(line) for line in images] + ([tokenize()] if texts else [])
-        await asyncio.gather(*jobs)
-        return prepared
+    async def _draw(self, line: int) -> Pixels | None:
+        ask = self._asks[line]
+        if ask.pixels is not None:
+            return ask.pixels
+        loop = asyncio.get_running_loop()
+        result = await loop.run_in_executor(self._pool, _decode, self._model.preparation, ask.data)
+        if isinstance(result, ItemError):
+            self.problems[line] = result
+            return None
+        if isinstance(result, ItemFailure):
+            self._note(line, result)
+            return None
+        return result
 
     async def _embed(self, items: list[Item]) -> list[Vector | ItemFailure]:
         """The engine's outcomes; a client that goes while they wait their turn frees their place."""
