@@ -23,6 +23,7 @@ from shared.codecs import Vector
 from shared.pixels import ModelNotFound, PixelTransform, read_preprocessing
 from shared.revision import hash_json, hash_weights, join_hashes
 from shared.tokens import TokenizedTexts
+from shared.words import ClipTokenizer, load_tokenizer
 
 Precision = Literal["fp32", "bf16"]
 LOCAL_DIR = "local-dir:"
@@ -39,6 +40,7 @@ __all__ = [
     "TokenizedTexts",
     "limit_threads",
     "load_openclip",
+    "resolve",
 ]
 
 
@@ -54,10 +56,10 @@ def load_openclip(spec: str, precision: Precision = "fp32") -> "OpenClip":
 
     Weights other than safetensors are read with torch's `weights_only=True`. Raises ModelNotFound.
     """
-    name, tag = _resolve(spec)
+    name, tag = resolve(spec)
     try:
         model = open_clip.create_model(name, tag, require_pretrained=True, weights_only=True)
-        tokenizer = open_clip.get_tokenizer(name)
+        tokenizer = load_tokenizer(name)
     except Exception as error:  # whatever a damaged file makes torch or safetensors raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelNotFound(f"the model {spec!r} cannot be loaded: {reason}") from error
@@ -74,11 +76,13 @@ class OpenClip:
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
+        self.words = ClipTokenizer(tokenizer)
         self.config = config
         self.precision = precision
         cfg = open_clip.get_model_preprocess_cfg(model)
         self.preprocessing = read_preprocessing(cfg)
-        self.transform = PixelTransform(self.preprocessing, fill=cfg.get("fill_color", 0))
+        self.fill = int(cfg.get("fill_color", 0))
+        self.transform = PixelTransform(self.preprocessing, self.fill)
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         mean, std = torch.tensor(self.preprocessing.mean), torch.tensor(self.preprocessing.std)
         self._gain = (1 / (255 * std)).view(1, 3, 1, 1)
@@ -87,7 +91,7 @@ class OpenClip:
     @cached_property
     def context_length(self) -> int:
         """Tokens a text may use, start and end included."""
-        return int(self.tokenizer.context_length)
+        return self.words.context_length
 
     @cached_property
     def dimension(self) -> int:
@@ -120,19 +124,8 @@ class OpenClip:
         return self.transform(image)
 
     def tokenize(self, texts: Sequence[str]) -> TokenizedTexts:
-        """Tokens of each text; one longer than the context is cut and flagged, as open_clip cuts it."""
-        if (
-            isinstance(self.tokenizer, open_clip.SimpleTokenizer)
-            and not self.tokenizer.reduction_fn
-        ):
-            return self._tokenize_once(list(texts))
-        tokens = self.tokenizer(list(texts))
-        # A text that fits reads the same with one more place; one that is cut loses its end token.
-        wide = self.tokenizer(list(texts), context_length=self.context_length + 1)
-        cut = (tokens != wide[:, : self.context_length]).any(dim=1)
-        used = (tokens != wide[:, -1:]).sum(dim=1)
-        counts = torch.where(cut, self.context_length, used)
-        return TokenizedTexts(_int32(tokens), tuple(cut.tolist()), tuple(counts.tolist()))
+        """Tokens of each text, as `ClipTokenizer` makes them. Any thread may call."""
+        return self.words(texts)
 
     @torch.inference_mode()
     def encode_images(self, pixels: NDArray[np.uint8]) -> Vector:
@@ -178,20 +171,8 @@ class OpenClip:
             pooled = pooled @ projection
         return cast("Tensor", pooled)
 
-    def _tokenize_once(self, texts: list[str]) -> TokenizedTexts:
-        context = self.context_length
-        wide = self.tokenizer(texts, context_length=context + 1)
-        # The end token has the highest number of all; it is missing only where more was cut off.
-        cut = wide[:, context].ne(0)
-        wide[cut, context - 1] = self.tokenizer.eot_token_id
-        tokens = wide[:, :context]
-        # Padding is zero, and so is the token of "!", but never after the end token.
-        places = torch.arange(1, context + 1)
-        counts = (tokens.ne(0) * places).amax(dim=1)
-        return TokenizedTexts(_int32(tokens), tuple(cut.tolist()), tuple(counts.tolist()))
 
-
-def _resolve(spec: str) -> tuple[str, str | None]:
+def resolve(spec: str) -> tuple[str, str | None]:
     """open_clip's model name and pretrained tag. Raises ModelNotFound with close matches."""
     if spec.startswith(LOCAL_DIR):
         folder = Path(spec.removeprefix(LOCAL_DIR)).expanduser()
@@ -236,7 +217,3 @@ def _hash_tokenizer(tokenizer: Any) -> bytes:
 
 def _unit(features: Tensor) -> Vector:
     return F.normalize(features.float(), dim=-1).numpy()
-
-
-def _int32(tokens: Tensor) -> NDArray[np.int32]:
-    return tokens.to(torch.int32).contiguous().numpy()

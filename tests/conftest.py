@@ -291,10 +291,13 @@ ServeVendor = Callable[..., AbstractContextManager[Serving]]
 
 @pytest.fixture(scope="session")
 def serve_vendor(clip_folder: Path) -> ServeVendor:
-    """`with serve_vendor(database_url, pepper_file) as serving:` a real server of the tiny model."""
+    """`with serve_vendor(database_url, pepper_file) as serving:` a real server of the tiny model.
+
+    Its engine is a thread, which starts sooner; further settings: `VENDOR_ENGINE="process"` and so on.
+    """
 
     @contextmanager
-    def serve(database_url: str, pepper_file: Path) -> Iterator[Serving]:
+    def serve(database_url: str, pepper_file: Path, **settings: str) -> Iterator[Serving]:
         model = f"{MODEL}=local-dir:{clip_folder}"
         process = subprocess.Popen(
             [sys.executable, "-m", "vendor_api.cli", "serve", "--model", model, "--port", "0"],
@@ -304,7 +307,9 @@ def serve_vendor(clip_folder: Path) -> ServeVendor:
                 "OMP_NUM_THREADS": "1",
                 "VENDOR_DATABASE_URL": database_url,
                 "VENDOR_KEY_PEPPER_FILE": str(pepper_file),
-            },
+                "VENDOR_ENGINE": "thread",
+            }
+            | settings,
             stdout=subprocess.PIPE,
             text=True,
         )

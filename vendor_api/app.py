@@ -107,6 +107,7 @@ def load_engines(settings: VendorSettings, metrics: Metrics) -> dict[str, Served
             model,
             precision=settings.precision,
             threads=settings.threads,
+            place=settings.engine,
             limits=limits,
             observe=metrics.observe_batch,
         )

@@ -38,6 +38,8 @@ class VendorSettings(BaseSettings):
     """Threads a model computes with; the library's default when unset."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """What a model computes in; part of its revision."""
+    engine: Literal["process", "thread"] = "process"
+    """Where models compute: each in a process of its own, started again when it dies, or in threads."""
     decode_threads: int = Field(default=2, ge=1)
     max_body_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
     max_inflight_body_bytes: int = Field(default=512 * 1024 * 1024, ge=1024)

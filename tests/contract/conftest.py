@@ -1,6 +1,7 @@
 """A real server process with two customers, for clients that know nothing of its insides."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ MODEL = "icon-clip"
 class Contract:
     """A server with a customer who has a dollar and one who has nothing."""
 
-    def __init__(self, url: str, key: str, poor_key: str) -> None:
-        self.url, self.key, self.poor_key = url, key, poor_key
+    def __init__(self, url: str, key: str, poor_key: str, *, pid: int) -> None:
+        self.url, self.key, self.poor_key, self.pid = url, key, poor_key, pid
 
     def connect(self, key: str) -> openai.OpenAI:
         """What a user of OpenAI types, with another address."""
@@ -34,6 +35,15 @@ def contract(
     tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, serve_vendor: Any
 ) -> Iterator[Contract]:
     folder = tmp_path_factory.mktemp("contract")
+    with open_contract(folder, sqlite_template, serve_vendor) as contract:
+        yield contract
+
+
+@contextmanager
+def open_contract(
+    folder: Path, sqlite_template: Path, serve_vendor: Any, **settings: str
+) -> Iterator[Contract]:
+    """A server of its own, with these settings."""
     (folder / "vendor.db").write_bytes(sqlite_template.read_bytes())
     pepper = b"a pepper for tests, 32 bytes long"
     (folder / "pepper").write_bytes(pepper)
@@ -46,5 +56,5 @@ def contract(
         add_credit(connection, now, Credit(ada.id, parse_usd("1.00"), "opening"))
         keys = [issue_key(connection, now, pepper, a.id, name="k").text for a in (ada, poor)]
     database.close()
-    with serve_vendor(url, folder / "pepper") as serving:
-        yield Contract(serving.url, *keys)
+    with serve_vendor(url, folder / "pepper", **settings) as serving:
+        yield Contract(serving.url, *keys, pid=serving.process.pid)

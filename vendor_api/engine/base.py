@@ -118,6 +118,10 @@ class ServedModel:
         return f"{self.info.id}@{self.info.revision}"
 
 
+class EngineLost(Exception):
+    """The machine behind a model is gone; trying its items one by one is of no use."""
+
+
 class EngineUnavailable(Exception):
     """The engine cannot answer now; the same request may be sent again later."""
 
@@ -128,6 +132,7 @@ class EngineUnavailable(Exception):
 
 __all__ = [
     "Engine",
+    "EngineLost",
     "EngineState",
     "EngineUnavailable",
     "Fault",

@@ -15,6 +15,7 @@ import numpy as np
 from shared.codecs import Vector
 from vendor_api import failpoints
 from vendor_api.engine.base import (
+    EngineLost,
     EngineState,
     EngineUnavailable,
     Fault,
@@ -56,7 +57,11 @@ class BatchReport:
 
 
 class Batcher:
-    """`Engine` over a `Model`, which only the batcher's own thread calls."""
+    """`Engine` over a `Model`, which only the batcher's own thread calls.
+
+    `find_trouble`: why the model cannot compute now, or None; a batcher with trouble is not alive.
+    `close_model`: called when the batcher has ended.
+    """
 
     def __init__(
         self,
@@ -65,12 +70,16 @@ class Batcher:
         limits: BatcherLimits = DEFAULT_LIMITS,
         prepare_thread: Callable[[], None] = lambda: None,
         observe: Callable[[BatchReport], None] = lambda report: None,
+        find_trouble: Callable[[], str | None] = lambda: None,
+        close_model: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._model = model
         self._limits = limits
         self._prepare_thread = prepare_thread
         self._observe = observe
+        self._find_trouble = find_trouble
+        self._close_model = close_model
         self._clock = clock
         self._lanes: dict[LaneName, Lane] = {
             "text": Lane("text", item_ms=5.0, max_items=limits.max_texts),
@@ -122,11 +131,13 @@ class Batcher:
             self._closing = True
             self._wakeup.notify()
         self._thread.join(timeout_s)
+        self._close_model()
 
     def _alive(self) -> bool:
         began = self._batch_since
         stalled = began is not None and self._clock() - began > self._limits.stall_s
-        return self._thread.is_alive() and self._death is None and not stalled
+        stopped = self._death is not None or not self._thread.is_alive()
+        return not stopped and not stalled and self._find_trouble() is None
 
     def _enqueue(self, items: Sequence[Item], deadline: float) -> Ticket:
         loop = asyncio.get_running_loop()
@@ -141,9 +152,8 @@ class Batcher:
     def _admit(self, items: Sequence[Item], deadline: float) -> None:
         state = self.state()
         if not state.alive:
-            raise EngineUnavailable(
-                f"the engine has stopped: {self._death or 'a batch hangs'}", 5.0
-            )
+            reason = self._death or self._find_trouble() or "a batch hangs"
+            raise EngineUnavailable(f"the engine has stopped: {reason}", 5.0)
         if self._closing:
             raise EngineUnavailable("the engine is being shut down", 5.0)
         work_ms = sum(self._lanes[lane_of(item)].item_ms for item in items)
@@ -214,6 +224,8 @@ class Batcher:
         try:
             failpoints.reach("mid_forward")
             vectors = encode(np.stack(items))
+        except EngineLost as error:
+            return [ItemFailure(f"the engine was lost: {error}", "engine") for _ in items]
         except Exception as error:
             if len(items) == 1:
                 fault: Fault = "item" if isinstance(error, ValueError) else "engine"

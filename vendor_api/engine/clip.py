@@ -23,6 +23,8 @@ class ClipModel:
     def __init__(self, clip: OpenClip, info: ModelInfo) -> None:
         self._clip = clip
         self.info = info
+        self.fill = clip.fill
+        """What open_clip pads pictures with."""
 
     @classmethod
     def load(cls, model_id: str, spec: str, precision: Precision = "fp32") -> "ClipModel":

@@ -1,7 +1,8 @@
-"""Models computed in this process."""
+"""Models computed on this machine: each in a process of its own, or in a thread of this one."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from vendor_api.engine.base import ServedModel
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     from vendor_api.engine.clip import ClipModel
 
 Precision = Literal["fp32", "bf16"]
+Place = Literal["process", "thread"]
 
-__all__ = ["ModelSpec", "close_served", "load_clip", "load_served", "parse_models"]
+__all__ = ["ModelSpec", "Place", "close_served", "load_clip", "load_served", "parse_models"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,24 @@ def load_served(
     *,
     precision: Precision = "fp32",
     threads: int | None = None,
+    place: Place = "process",
     limits: BatcherLimits = DEFAULT_LIMITS,
     observe: Callable[[str, BatchReport], None] = lambda model_id, report: None,
 ) -> ServedModel:
     """Load a model and start its engine. Raises Refusal when it cannot be had."""
+    report = partial(observe, model.id)
+    if place == "thread":
+        return _load_thread(model, precision, threads, limits, report)
+    return _load_process(model, precision, threads, limits, report)
+
+
+def _load_thread(
+    model: ModelSpec,
+    precision: Precision,
+    threads: int | None,
+    limits: BatcherLimits,
+    report: Callable[[BatchReport], None],
+) -> ServedModel:
     from shared.openclip import limit_threads
 
     clip = load_clip(model, precision)
@@ -63,9 +79,35 @@ def load_served(
         clip,
         limits=limits,
         prepare_thread=lambda: limit_threads(threads) if threads else None,
-        observe=lambda report: observe(model.id, report),
+        observe=report,
     )
     return ServedModel(clip.info, clip, engine)
+
+
+def _load_process(
+    model: ModelSpec,
+    precision: Precision,
+    threads: int | None,
+    limits: BatcherLimits,
+    report: Callable[[BatchReport], None],
+) -> ServedModel:
+    from vendor_api.engine.preparation import ClipPreparation
+    from vendor_api.engine.process import ModelProcess, WorkerOrder
+
+    worker = ModelProcess(WorkerOrder(model.id, model.spec, precision, threads))
+    try:
+        preparation = ClipPreparation(model.spec, worker.info, worker.fill)
+    except Refusal:
+        worker.close()
+        raise
+    engine = Batcher(
+        worker,
+        limits=limits,
+        observe=report,
+        find_trouble=worker.find_trouble,
+        close_model=worker.close,
+    )
+    return ServedModel(worker.info, preparation, engine)
 
 
 def close_served(models: Mapping[str, ServedModel]) -> None:

@@ -1,0 +1,247 @@
+"""A model in a process of its own, watched and started again when it dies or hangs.
+
+Whatever happens in there (a segmentation fault, an OOM kill, a driver that hangs), the API goes on
+answering, says truthfully that the engine is down, and has it back within seconds.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from shared.codecs import Vector
+from vendor_api.engine.base import EngineLost, ModelInfo
+from vendor_api.engine.worker import Operation, read_info
+from vendor_api.refusal import Refusal
+
+PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0)
+"""Seconds before a start that follows so many failed ones; the last for all further."""
+
+__all__ = ["ModelProcess", "Patience", "WorkerOrder"]
+
+_log = structlog.get_logger("vendor")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a worker may give no sign of life, in seconds."""
+
+    silence: float = 0.8
+    """Then its engine is said to be down."""
+    hang: float = 6.0
+    """Then it is killed and started again."""
+    loading: float = 60.0
+    """The same while it imports and loads, which may keep a slow machine from anything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOrder:
+    """What a worker is to load."""
+
+    id: str
+    spec: str
+    precision: str = "fp32"
+    threads: int | None = None
+
+
+@dataclass(slots=True)
+class _Worker:
+    """One life of the process."""
+
+    process: "subprocess.Popen[bytes]"
+    line: Connection
+    pulse: Connection
+    heard: float
+    ready: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def end(self) -> None:
+        """Kill it, so that whoever waits for its answer is told at once."""
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait()
+
+
+class ModelProcess:
+    """`Model` over a worker process; raises EngineLost for what a dying worker leaves undone."""
+
+    info: ModelInfo
+    fill: int
+    """What open_clip pads pictures with."""
+
+    def __init__(
+        self,
+        order: WorkerOrder,
+        *,
+        patience: Patience = Patience(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start the worker and wait until it has loaded the model. Raises Refusal."""
+        self._order = order
+        self._patience = patience
+        self._clock = clock
+        self._closing = threading.Event()
+        self._trouble: str | None = None
+        """Why it cannot be started again, ever."""
+        self._worker = self._start()
+        self.info = self._welcome(self._worker)
+        self._watch = threading.Thread(target=self._guard, name=f"guard-{order.id}", daemon=True)
+        self._watch.start()
+
+    @property
+    def pid(self) -> int:
+        """Of the worker."""
+        return self._worker.process.pid
+
+    def encode_images(self, pixels: NDArray[np.uint8]) -> Vector:
+        """See `Model`."""
+        return self._ask("images", pixels)
+
+    def encode_texts(self, tokens: NDArray[np.int32]) -> Vector:
+        """See `Model`."""
+        return self._ask("texts", tokens)
+
+    def find_trouble(self) -> str | None:
+        """Why nothing can be computed now; None when all is well."""
+        worker = self._worker
+        if self._trouble:
+            return self._trouble
+        if worker.process.poll() is not None or not worker.ready:
+            return "its process has ended and is being started again"
+        if self._clock() - worker.heard > self._patience.silence:
+            return "its process does not react"
+        return None
+
+    def close(self) -> None:
+        """End the worker."""
+        self._closing.set()
+        self._worker.end()
+        self._watch.join()
+
+    def _start(self) -> _Worker:
+        lines, pulses = socket.socketpair(), socket.socketpair()
+        theirs = [pair[1] for pair in (lines, pulses)]
+        order = self._order
+        given = {
+            "id": order.id,
+            "spec": order.spec,
+            "precision": order.precision,
+            "threads": order.threads,
+            "line": theirs[0].fileno(),
+            "pulse": theirs[1].fileno(),
+        }
+        process = subprocess.Popen(  # noqa: S603  (our own program)
+            [sys.executable, "-m", "vendor_api.engine.worker", json.dumps(given)],
+            pass_fds=[end.fileno() for end in theirs],
+            stdin=subprocess.DEVNULL,
+            env=os.environ | ({"OMP_NUM_THREADS": str(order.threads)} if order.threads else {}),
+        )
+        for end in theirs:
+            end.close()
+        line, pulse = (Connection(pair[0].detach()) for pair in (lines, pulses))
+        return _Worker(process, line, pulse, self._clock())
+
+    def _welcome(self, worker: _Worker) -> ModelInfo:
+        """What a new worker says of its model. Raises Refusal when it cannot load it."""
+        try:
+            self._await_hello(worker)
+            said = json.loads(worker.line.recv_bytes())
+        except (EOFError, OSError) as error:
+            worker.end()
+            raise Refusal(
+                f"the engine of {self._order.id} ended while it loaded the model"
+            ) from error
+        if "refusal" in said:
+            worker.end()
+            raise Refusal(said["refusal"])
+        self.fill = int(said["fill"])
+        worker.heard = self._clock()
+        worker.ready = True
+        return read_info(said["info"])
+
+    def _await_hello(self, worker: _Worker) -> None:
+        """Return once the worker has spoken. Raises OSError when it gives no sign of life either."""
+        while not worker.line.poll(0.2):
+            if wait([worker.pulse], timeout=0):
+                worker.pulse.recv_bytes()
+                worker.heard = self._clock()
+            if self._clock() - worker.heard > self._patience.loading:
+                raise OSError("silent")
+
+    def _ask(self, operation: Operation, items: NDArray[Any]) -> Vector:
+        worker = self._worker
+        trouble = self.find_trouble()
+        if trouble:
+            raise EngineLost(trouble)
+        head = {"operation": operation, "dtype": items.dtype.str, "shape": items.shape}
+        try:
+            with worker.lock:
+                worker.line.send_bytes(json.dumps(head).encode())
+                worker.line.send_bytes(np.ascontiguousarray(items).data.cast("B"))
+                answer = json.loads(worker.line.recv_bytes())
+                if "shape" in answer:
+                    data = worker.line.recv_bytes()
+                    return np.frombuffer(data, dtype=np.float32).reshape(answer["shape"])
+        except (EOFError, OSError) as error:
+            raise EngineLost("its process ended while it computed") from error
+        if answer["fault"] == "item":
+            raise ValueError(answer["reason"])
+        raise RuntimeError(answer["reason"])
+
+    def _guard(self) -> None:
+        """Watch the worker, and start another when it is gone or hangs."""
+        failed = 0
+        while not self._closing.is_set():
+            if self._listen(self._worker):
+                continue
+            _log.error("engine_lost", model=self._order.id, exit=self._worker.process.returncode)
+            failed = 0 if self._worker.ready else failed + 1
+            if not self._closing.wait(PAUSES[min(failed, len(PAUSES) - 1)]):
+                self._restart()
+
+    def _listen(self, worker: _Worker) -> bool:
+        """Wait a little for a sign of life; False when the worker is gone, or was hanging and is now."""
+        try:
+            if wait([worker.pulse], timeout=self._patience.silence / 2):
+                worker.pulse.recv_bytes()
+                worker.heard = self._clock()
+        except (EOFError, OSError):
+            worker.end()
+            return False
+        if self._clock() - worker.heard > self._patience.hang:
+            worker.end()
+            return False
+        return True
+
+    def _restart(self) -> None:
+        previous = self._worker
+        worker = self._worker = self._start()
+        previous.line.close()
+        previous.pulse.close()
+        try:
+            info = self._welcome(worker)
+        except Refusal as error:
+            _log.error("engine_not_started", model=self._order.id, reason=str(error))
+            return
+        if info.revision != self.info.revision:
+            # Vectors of two revisions under one name would be a lie: only a new server may do that.
+            self._trouble = f"the files of {self._order.id} have changed: restart the server"
+            _log.error("engine_changed", model=self._order.id, revision=info.revision)
+            self._closing.set()
+            worker.end()
+        elif self._closing.is_set():
+            worker.end()
+        else:
+            _log.info("engine_restarted", model=self._order.id)
