@@ -130,9 +130,12 @@ class OpenClip:
     @torch.inference_mode()
     def encode_images(self, pixels: NDArray[np.uint8]) -> Vector:
         """float32[n, d] unit vectors of uint8[n, size, size, 3]; normalisation happens here."""
-        batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-        scaled = torch.addcmul(self._offset, batch, self._gain).to(self._dtype)
-        return _unit(self.model.encode_image(scaled))  # type: ignore[operator]
+        return self.embed_pixels(torch.from_numpy(pixels)).numpy()
+
+    def embed_pixels(self, pixels: Tensor) -> Tensor:
+        """The same from tensor to tensor, in one piece that can be exported."""
+        scaled = torch.addcmul(self._offset, pixels.permute(0, 3, 1, 2).float(), self._gain)
+        return _unit(self.model.encode_image(scaled.to(self._dtype)))  # type: ignore[operator]
 
     @torch.inference_mode()
     def encode_texts(self, tokens: NDArray[np.int32]) -> Vector:
@@ -143,9 +146,9 @@ class OpenClip:
         """
         batch = torch.from_numpy(tokens).long()
         if not self._causal:
-            return _unit(self.model.encode_text(batch))  # type: ignore[operator]
+            return _unit(self.model.encode_text(batch)).numpy()  # type: ignore[operator]
         length = int(batch.ne(0).nonzero()[:, 1].max()) + 1
-        return _unit(self._encode_causal(batch[:, :length]))
+        return _unit(self._encode_causal(batch[:, :length])).numpy()
 
     @cached_property
     def _causal(self) -> bool:
@@ -215,5 +218,5 @@ def _hash_tokenizer(tokenizer: Any) -> bytes:
     return hash_json([type(tokenizer).__name__, sorted(vocabulary.items()), probes])
 
 
-def _unit(features: Tensor) -> Vector:
-    return F.normalize(features.float(), dim=-1).numpy()
+def _unit(features: Tensor) -> Tensor:
+    return F.normalize(features.float(), dim=-1)

@@ -46,6 +46,8 @@ class EmbeddingRequest(BaseModel):
     input: (
         str | Annotated[list[str | TextItem | ImageItem], Field(min_length=1, max_length=MAX_ITEMS)]
     )
+    modality: Modality = "text"
+    """What strings of `input` are: `image` makes them base64 or data URIs of images, as infinity has it."""
     encoding_format: EncodingFormat = "float"
     embed_dtype: EmbedDtype = "float32"
     """Of base64 and octets."""

@@ -22,7 +22,7 @@ from vendor_api.embeddings.results import Results
 from vendor_api.embeddings.service import Counter
 from vendor_api.engine.base import ServedModel
 from vendor_api.engine.batcher import BatcherLimits
-from vendor_api.engine.local import close_served, load_served, parse_models
+from vendor_api.engine.local import close_served, load_served, parse_models, read_manner
 from vendor_api.errors import install_handlers
 from vendor_api.ledger.auditor import Auditor
 from vendor_api.ledger.commands import LedgerError
@@ -105,9 +105,7 @@ def load_engines(settings: VendorSettings, metrics: Metrics) -> dict[str, Served
     return {
         model.id: load_served(
             model,
-            precision=settings.precision,
-            threads=settings.threads,
-            place=settings.engine,
+            manner=read_manner(settings),
             limits=limits,
             observe=metrics.observe_batch,
         )

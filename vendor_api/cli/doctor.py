@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from shared.migrating import pending
 from vendor_api.cli.serve import ModelOption, find_prices, merge_settings, missing_price
 from vendor_api.cli.shell import JsonFlag, Shell, explain
-from vendor_api.engine.local import ModelSpec, load_clip, parse_models
+from vendor_api.engine.local import ModelSpec, load_clip, parse_models, read_manner
 from vendor_api.refusal import Refusal
 from vendor_api.settings import VendorSettings
 
@@ -92,7 +92,7 @@ def _look_at_pepper(settings: VendorSettings) -> str:
 
 
 def _look_at_model(settings: VendorSettings, spec: ModelSpec) -> str:
-    info = load_clip(spec, settings.precision).info
+    info = load_clip(spec, read_manner(settings)).info
     return f"loads: revision {info.revision}, {info.dimension} dimensions, {info.precision}"
 
 

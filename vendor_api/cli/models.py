@@ -5,7 +5,7 @@ import typer
 from shared.money import format_usd
 from vendor_api.cli.serve import ModelOption, find_prices, merge_settings
 from vendor_api.cli.shell import JsonFlag, Shell
-from vendor_api.engine.local import load_clip, parse_models
+from vendor_api.engine.local import load_clip, parse_models, read_manner
 from vendor_api.refusal import Refusal
 
 __all__ = ["register"]
@@ -29,7 +29,7 @@ def list_models(ctx: typer.Context, model: ModelOption = None, as_json: JsonFlag
         )
     rows = []
     for spec in parse_models(settings.models):
-        info = load_clip(spec, settings.precision).info
+        info = load_clip(spec, read_manner(settings)).info
         prices = find_prices(settings, spec.id)
         rows.append(
             {

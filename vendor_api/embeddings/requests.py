@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from shared.digests import digest_image, digest_text
 from shared.errors import ErrorCode
 from shared.headers import MAX_IDEMPOTENCY_KEY
-from shared.wire import MAX_ITEMS, EmbeddingRequest, ImageItem, ItemError, Modality
+from shared.wire import MAX_ITEMS, EmbeddingRequest, ImageItem, ItemError, Modality, TextItem
 from vendor_api.embeddings.images import MAX_IMAGE_BYTES, ImageRefused, check_image, read_upload
 from vendor_api.engine.base import Pixels
 from vendor_api.errors import VendorError, describe_invalid
@@ -87,12 +87,15 @@ def read_items(request: EmbeddingRequest) -> list[Ask]:
     Raises VendorError for what no item can recover from: an empty text, an address of an image.
     """
     given = request.input if isinstance(request.input, list) else [request.input]
-    return [
-        _read_image(item, index)
-        if isinstance(item, ImageItem)
-        else read_text(item if isinstance(item, str) else item.text, index)
-        for index, item in enumerate(given)
-    ]
+    return [_read_item(item, index, request.modality) for index, item in enumerate(given)]
+
+
+def _read_item(item: str | TextItem | ImageItem, index: int, modality: Modality) -> Ask:
+    if isinstance(item, ImageItem):
+        return _read_image(item.image, index)
+    if isinstance(item, TextItem):
+        return read_text(item.text, index)
+    return _read_image(item, index) if modality == "image" else read_text(item, index)
 
 
 def _check_input(given: Any) -> None:
@@ -141,17 +144,17 @@ def read_text(given: str, index: int) -> Ask:
         ) from error
 
 
-def _read_image(item: ImageItem, index: int) -> Ask:
-    if item.image.lower().startswith(("http://", "https://", "ftp://", "file://")):
+def _read_image(text: str, index: int) -> Ask:
+    if text.lower().startswith(("http://", "https://", "ftp://", "file://")):
         raise VendorError(
             ErrorCode.INVALID_IMAGE,
             f"Item {index} is an address: send the image itself, as base64 text or a data URI.",
             param="input",
         )
     try:
-        data = read_upload(item.image)
+        data = read_upload(text)
     except ImageRefused as error:
-        return Ask("image", digest_text(item.image), problem=_problem(error))
+        return Ask("image", digest_text(text), problem=_problem(error))
     return read_file(data)
 
 

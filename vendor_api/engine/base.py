@@ -18,6 +18,8 @@ Tokens = NDArray[np.int32]
 """int32[context], padded with zeros."""
 Item = Pixels | Tokens
 Fault = Literal["item", "engine"]
+Runtime = Literal["torch", "onnx"]
+"""What computes images in fp32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,7 @@ __all__ = [
     "ModelInfo",
     "Pixels",
     "Preparation",
+    "Runtime",
     "ServedModel",
     "Tokens",
 ]

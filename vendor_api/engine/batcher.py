@@ -23,7 +23,16 @@ from vendor_api.engine.base import (
     ItemFailure,
     Model,
 )
-from vendor_api.engine.lanes import LANE_NAMES, Entry, Lane, LaneName, Ticket, lane_of, refuse_all
+from vendor_api.engine.lanes import (
+    LANE_NAMES,
+    Entry,
+    Lane,
+    LaneName,
+    Ticket,
+    lane_of,
+    measure,
+    refuse_all,
+)
 
 __all__ = ["DEFAULT_LIMITS", "BatchReport", "Batcher", "BatcherLimits"]
 
@@ -145,7 +154,8 @@ class Batcher:
         with self._wakeup:
             self._admit(items, deadline)
             for index, item in enumerate(items):
-                self._lanes[lane_of(item)].entries.append(Entry(ticket, index, item))
+                entry = Entry(ticket, index, item, measure(item))
+                self._lanes[lane_of(item)].entries.append(entry)
             self._wakeup.notify()
         return ticket
 

@@ -1,7 +1,7 @@
 """An open_clip model as the vendor's `Model`, with what the API process needs beside the engine."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,8 @@ from shared.codecs import Vector
 from shared.openclip import LOCAL_DIR, OpenClip, Precision, load_openclip
 from shared.pixels import hash_probe
 from shared.tokens import TokenizedTexts
-from vendor_api.engine.base import ModelInfo, Pixels
+from vendor_api.engine.base import ModelInfo, Pixels, Runtime
+from vendor_api.refusal import Refusal
 
 __all__ = ["ClipModel"]
 
@@ -23,12 +24,23 @@ class ClipModel:
     def __init__(self, clip: OpenClip, info: ModelInfo) -> None:
         self._clip = clip
         self.info = info
+        self._encode_images: Callable[[NDArray[np.uint8]], Vector] = clip.encode_images
         self.fill = clip.fill
         """What open_clip pads pictures with."""
 
     @classmethod
-    def load(cls, model_id: str, spec: str, precision: Precision = "fp32") -> "ClipModel":
-        """Load `spec` to be sold as `model_id`. Raises `shared.openclip.ModelNotFound`."""
+    def load(
+        cls,
+        model_id: str,
+        spec: str,
+        precision: Precision = "fp32",
+        runtime: Runtime = "torch",
+        threads: int | None = None,
+    ) -> "ClipModel":
+        """Load `spec` to be sold as `model_id`.
+
+        Raises `shared.openclip.ModelNotFound`, and Refusal when `runtime` cannot be had.
+        """
         clip = load_openclip(spec, precision)
         info = ModelInfo(
             id=model_id,
@@ -42,11 +54,22 @@ class ClipModel:
             created=_created(spec),
             pixel_probe=hash_probe(clip.transform),
         )
-        return cls(clip, info)
+        model = cls(clip, info)
+        if runtime == "onnx":
+            model.use_onnx(threads)
+        return model
+
+    def use_onnx(self, threads: int | None) -> None:
+        """Compute images with ONNX Runtime from now on. Raises Refusal."""
+        if self.info.precision != "fp32":
+            raise Refusal("VENDOR_RUNTIME=onnx computes in fp32: leave VENDOR_PRECISION out")
+        from vendor_api.engine.onnx_images import OnnxImages, cache_folder
+
+        self._encode_images = OnnxImages(self._clip, threads, cache_folder())
 
     def encode_images(self, pixels: NDArray[np.uint8]) -> Vector:
         """See `Model`."""
-        return self._clip.encode_images(pixels)
+        return self._encode_images(pixels)
 
     def encode_texts(self, tokens: NDArray[np.int32]) -> Vector:
         """See `Model`; the batch is cut after its longest text, which changes nothing but time."""

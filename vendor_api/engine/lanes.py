@@ -6,14 +6,28 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from shared.codecs import Vector
 from vendor_api.engine.base import EngineUnavailable, Item, ItemFailure
 
 LaneName = Literal["image", "text"]
 LANE_NAMES: tuple[LaneName, ...] = ("text", "image")
 Outcome = Vector | ItemFailure
+LOOK_AHEAD = 512
+"""Items passed over in search of some that go with the first."""
 
-__all__ = ["LANE_NAMES", "Entry", "Lane", "LaneName", "Outcome", "Ticket", "lane_of", "refuse_all"]
+__all__ = [
+    "LANE_NAMES",
+    "Entry",
+    "Lane",
+    "LaneName",
+    "Outcome",
+    "Ticket",
+    "lane_of",
+    "measure",
+    "refuse_all",
+]
 
 
 def lane_of(item: Item) -> LaneName:
@@ -84,6 +98,20 @@ class Entry:
     ticket: Ticket
     index: int
     item: Item
+    length: int = 1
+    """Tokens up to the last one that is not padding; of pictures, one."""
+
+    def goes_with(self, other: "Entry") -> bool:
+        """Whether both are well computed together: a batch costs as much as its longest text."""
+        longer, shorter = max(self.length, other.length), min(self.length, other.length)
+        return self.item.shape == other.item.shape and longer <= 2 * shorter
+
+
+def measure(item: Item) -> int:
+    """The length of an item, see `Entry`."""
+    if item.ndim != 1 or not item.any():
+        return 1
+    return int(np.flatnonzero(item).max()) + 1
 
 
 @dataclass(slots=True)
@@ -102,22 +130,32 @@ class Lane:
         return len(self.entries) * self.item_ms
 
     def take(self, max_ms: float, now: float) -> list[Entry]:
-        """The next batch: as many items of one shape as wait and fit; gone and late ones are dropped."""
+        """The next batch: the item that waits longest, and what goes well with it of those that wait.
+
+        Gone and late ones are dropped; the others keep their order.
+        """
         room = max(1, min(self.max_items, int(max_ms / self.item_ms)))
         batch: list[Entry] = []
-        while self.entries and len(batch) < room:
-            entry = self.entries[0]
-            if batch and entry.item.shape != batch[0].item.shape:
-                break
-            self.entries.popleft()
-            if entry.ticket.withdrawn:
+        passed: list[Entry] = []
+        while self.entries and len(batch) < room and len(passed) < LOOK_AHEAD:
+            entry = self.entries.popleft()
+            if self._is_gone(entry, now):
                 continue
-            if entry.ticket.deadline <= now and not entry.ticket.started:
-                entry.ticket.refuse(EngineUnavailable("the request waited too long for the engine"))
+            if batch and not entry.goes_with(batch[0]):
+                passed.append(entry)
                 continue
             entry.ticket.started = True
             batch.append(entry)
+        self.entries.extendleft(reversed(passed))
         return batch
+
+    def _is_gone(self, entry: Entry, now: float) -> bool:
+        if entry.ticket.withdrawn:
+            return True
+        late = entry.ticket.deadline <= now and not entry.ticket.started
+        if late:
+            entry.ticket.refuse(EngineUnavailable("the request waited too long for the engine"))
+        return late
 
     def learn(self, items: int, seconds: float) -> None:
         """Move the estimate a fifth of the way to what a batch has just taken per item."""

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from vendor_api.engine.base import ServedModel
+from vendor_api.engine.base import Runtime, ServedModel
 from vendor_api.engine.batcher import DEFAULT_LIMITS, Batcher, BatcherLimits, BatchReport
 from vendor_api.refusal import Refusal
+from vendor_api.settings import VendorSettings
 
 if TYPE_CHECKING:
     from vendor_api.engine.clip import ClipModel
@@ -15,7 +16,28 @@ if TYPE_CHECKING:
 Precision = Literal["fp32", "bf16"]
 Place = Literal["process", "thread"]
 
-__all__ = ["ModelSpec", "Place", "close_served", "load_clip", "load_served", "parse_models"]
+__all__ = [
+    "Manner",
+    "ModelSpec",
+    "Place",
+    "Runtime",
+    "close_served",
+    "load_clip",
+    "load_served",
+    "parse_models",
+    "read_manner",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How models are computed."""
+
+    precision: Precision = "fp32"
+    runtime: Runtime = "torch"
+    """Of images in fp32; texts are torch's."""
+    threads: int | None = None
+    place: Place = "process"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +60,20 @@ def parse_models(texts: Sequence[str]) -> tuple[ModelSpec, ...]:
     return models
 
 
-def load_clip(model: ModelSpec, precision: Precision = "fp32") -> "ClipModel":
+def read_manner(settings: VendorSettings) -> Manner:
+    """How these settings want models computed."""
+    return Manner(settings.precision, settings.runtime, settings.threads, settings.engine)
+
+
+def load_clip(model: ModelSpec, manner: Manner) -> "ClipModel":
     """Load a model. Raises Refusal when it cannot be had."""
     from shared.openclip import ModelNotFound
     from vendor_api.engine.clip import ClipModel
 
     try:
-        return ClipModel.load(model.id, model.spec, precision)
+        return ClipModel.load(
+            model.id, model.spec, manner.precision, manner.runtime, manner.threads
+        )
     except ModelNotFound as error:
         raise Refusal(str(error)) from error
 
@@ -52,29 +81,26 @@ def load_clip(model: ModelSpec, precision: Precision = "fp32") -> "ClipModel":
 def load_served(
     model: ModelSpec,
     *,
-    precision: Precision = "fp32",
-    threads: int | None = None,
-    place: Place = "process",
+    manner: Manner,
     limits: BatcherLimits = DEFAULT_LIMITS,
     observe: Callable[[str, BatchReport], None] = lambda model_id, report: None,
 ) -> ServedModel:
     """Load a model and start its engine. Raises Refusal when it cannot be had."""
     report = partial(observe, model.id)
-    if place == "thread":
-        return _load_thread(model, precision, threads, limits, report)
-    return _load_process(model, precision, threads, limits, report)
+    load = _load_thread if manner.place == "thread" else _load_process
+    return load(model, manner, limits, report)
 
 
 def _load_thread(
     model: ModelSpec,
-    precision: Precision,
-    threads: int | None,
+    manner: Manner,
     limits: BatcherLimits,
     report: Callable[[BatchReport], None],
 ) -> ServedModel:
     from shared.openclip import limit_threads
 
-    clip = load_clip(model, precision)
+    clip = load_clip(model, manner)
+    threads = manner.threads
     engine = Batcher(
         clip,
         limits=limits,
@@ -86,15 +112,16 @@ def _load_thread(
 
 def _load_process(
     model: ModelSpec,
-    precision: Precision,
-    threads: int | None,
+    manner: Manner,
     limits: BatcherLimits,
     report: Callable[[BatchReport], None],
 ) -> ServedModel:
     from vendor_api.engine.preparation import ClipPreparation
     from vendor_api.engine.process import ModelProcess, WorkerOrder
 
-    worker = ModelProcess(WorkerOrder(model.id, model.spec, precision, threads))
+    worker = ModelProcess(
+        WorkerOrder(model.id, model.spec, manner.precision, manner.runtime, manner.threads)
+    )
     try:
         preparation = ClipPreparation(model.spec, worker.info, worker.fill)
     except Refusal:

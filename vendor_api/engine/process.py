@@ -53,6 +53,7 @@ class WorkerOrder:
     id: str
     spec: str
     precision: str = "fp32"
+    runtime: str = "torch"
     threads: int | None = None
 
 
@@ -138,6 +139,7 @@ class ModelProcess:
             "id": order.id,
             "spec": order.spec,
             "precision": order.precision,
+            "runtime": order.runtime,
             "threads": order.threads,
             "line": theirs[0].fileno(),
             "pulse": theirs[1].fileno(),

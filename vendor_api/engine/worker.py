@@ -16,6 +16,7 @@ import numpy as np
 
 from shared.wire import Preprocessing
 from vendor_api.engine.base import ModelInfo
+from vendor_api.refusal import Refusal
 
 if TYPE_CHECKING:
     from vendor_api.engine.base import Model
@@ -62,8 +63,10 @@ def _load(line: Connection, given: dict[str, Any]) -> "ClipModel | None":
     if given["threads"]:
         limit_threads(given["threads"])
     try:
-        return ClipModel.load(given["id"], given["spec"], given["precision"])
-    except ModelNotFound as error:
+        return ClipModel.load(
+            given["id"], given["spec"], given["precision"], given["runtime"], given["threads"]
+        )
+    except (ModelNotFound, Refusal) as error:
         line.send_bytes(json.dumps({"refusal": str(error)}).encode())
         return None
 

@@ -258,3 +258,12 @@ async def test_the_books_agree_with_the_answers(
     audit = await ledger.verify()
     await ledger.close()
     assert not audit.violations
+
+
+async def test_infinitys_way_of_sending_images(vendor: Any, image_item: Any) -> None:
+    """`modality` says what the strings are."""
+    data = image_item(1)["image"]
+    strings = await vendor.embed(data, f"data:image/png;base64,{data}", modality="image")
+    (ours,) = vectors(await vendor.embed(image_item(1)))
+    assert vectors(strings) == [ours, ours]
+    assert strings.json()["usage"]["images"] == 2

@@ -212,3 +212,17 @@ async def test_every_batch_is_reported(fake_model: Any) -> None:
     await batcher.embed([picture(1), picture(255)], soon())
     batcher.close(10)
     assert [(report.lane, report.items, report.failed) for report in reports] == [("image", 2, 1)]
+
+
+async def test_long_texts_do_not_make_short_ones_long(
+    batcher: Batcher, fake_model: Any, held: "asyncio.Task[Any]"
+) -> None:
+    items = [text(1), text(1, 2, 3, 4, 5), text(2), text(1, 2, 3, 4), text(3, 3)]
+    asked = asyncio.create_task(batcher.embed(items, soon()))
+    await wait_until(lambda: batcher.state().queued_ms > 20)
+    fake_model.gate.set()
+    outcomes = await asked
+    # One or two words together, four or five together.
+    assert [size for lane, size in fake_model.batches if lane == "text"] == [3, 2]
+    alone = [(await batcher.embed([item], soon()))[0] for item in items]
+    assert same(outcomes, alone)
