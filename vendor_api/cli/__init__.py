@@ -22,6 +22,7 @@ MODULES = (
     "key_caps",
     "operators",
     "models",
+    "precision",
     "ledger",
     "audit_log",
     "backup",
