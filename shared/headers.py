@@ -31,6 +31,7 @@ TRUNCATED = "x-truncated"
 USAGE = "x-usage"
 """Of answers in octets, as JSON: indexes of delivered items that cost nothing, of texts that were cut
 (both only if there are any), and tokens and images as `usage` has them."""
+SERVER_TIMING = "server-timing"
 METADATA = "metadata"
 """JSON that places each item in an answer in octets, as vLLM's `bytes` has it."""
 
@@ -56,6 +57,7 @@ __all__ = [
     "REQUEST_ID",
     "RETRY_AFTER",
     "RETRY_AFTER_MS",
+    "SERVER_TIMING",
     "SHAPE",
     "SHOULD_RETRY",
     "TRUNCATED",

@@ -58,18 +58,21 @@ CurrentShop = Annotated[Shop, Depends(_shop)]
 
 
 async def _known(
+    request: Request,
     shop: CurrentShop,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
 ) -> Principal:
-    return await recognise(shop, None if credentials is None else credentials.credentials)
+    key = None if credentials is None else credentials.credentials
+    return await recognise(request, shop, key)
 
 
-async def recognise(shop: Shop, key: str | None) -> Principal:
+async def recognise(request: Request, shop: Shop, key: str | None) -> Principal:
     """Whose API key it is. Raises VendorError when it is nobody's, or absent."""
     if key is None:
         raise _unauthorized("Send your API key as `Authorization: Bearer vl2v_live_…`.")
     try:
-        return await shop.authenticator.authenticate(key)
+        with request.state.watch.measure("auth"):
+            return await shop.authenticator.authenticate(key)
     except InvalidKey as error:
         raise _unauthorized(f"The API key is refused: {error}.") from error
     except LedgerError as error:

@@ -13,6 +13,7 @@ from shared import headers
 from shared.errors import ErrorCode
 from vendor_api.errors import VendorError, render
 from vendor_api.metrics import Metrics
+from vendor_api.stopwatch import Stopwatch
 
 __all__ = ["BodyLimit", "RequestRecord", "Turnstile"]
 
@@ -32,7 +33,7 @@ class RequestRecord:
             await self.app(scope, receive, send)
             return
         request_id = f"req_{uuid4().hex}"
-        scope.setdefault("state", {})["request_id"] = request_id
+        scope.setdefault("state", {}).update(request_id=request_id, watch=Stopwatch())
         began = time.perf_counter()
         status = 0
 

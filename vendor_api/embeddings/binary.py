@@ -57,7 +57,8 @@ class BinaryRoute:
     async def _sell(self, request: Request) -> Response:
         shop: Shop = request.app.state.shop
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        principal = await recognise(shop, key.strip() if scheme.lower() == "bearer" else None)
+        bearer = key.strip() if scheme.lower() == "bearer" else None
+        principal = await recognise(request, shop, bearer)
         admission = await admit(request, shop, principal)
         check_scope(principal, "embed")
         terms = read_query(request)
@@ -77,6 +78,7 @@ class BinaryRoute:
             request.state.request_id,
             asyncio.Event(),
             admission,
+            request.state.watch,
         )
         return await answer(request, shop, call)
 

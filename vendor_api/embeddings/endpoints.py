@@ -68,6 +68,7 @@ async def create_embeddings(
         request.state.request_id,
         asyncio.Event(),
         admission,
+        request.state.watch,
     )
     return await answer(request, shop, call)
 

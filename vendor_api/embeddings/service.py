@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from shared.digests import digest_request
 from shared.errors import ErrorCode
+from shared.headers import SERVER_TIMING
 from vendor_api.auth.access import check_model
 from vendor_api.auth.service import Principal
 from vendor_api.embeddings.answer import Delivery, Sale, find_problems, write_answer
@@ -24,6 +25,7 @@ from vendor_api.metering.quote import Asked, Quote, quote_items
 from vendor_api.metering.service import Meter, NothingDelivered, Order, Settlement
 from vendor_api.metrics import Metrics
 from vendor_api.models.service import Catalogue
+from vendor_api.stopwatch import Stopwatch
 
 __all__ = ["Call", "Counter"]
 
@@ -43,6 +45,7 @@ class Call:
     """Set when the client has closed the connection."""
     admission: Admission
     """What the limits of the key say."""
+    watch: Stopwatch
 
 
 class Counter:
@@ -90,16 +93,22 @@ class Counter:
             deadline=deadline,
             gone=call.gone,
             terms=terms,
+            watch=call.watch,
         )
         try:
-            settlement = await self._meter.sell(order, work.run)
+            settlement = await self._meter.sell(order, work.run, call.watch)
         except NothingDelivered:
             # The work knows lines, the client its items.
             raise refuse_all(find_problems(asks, quote, work), atomic=terms.atomic) from None
         except VendorError as error:
             raise _restate(error, terms) from error.__cause__
         self._count(model.info.id, asks, quote, work, settlement)
-        return write_answer(Sale(terms, model.info, model.name, asks, quote, work, settlement))
+        with call.watch.measure("encode"):
+            delivery = write_answer(
+                Sale(terms, model.info, model.name, asks, quote, work, settlement)
+            )
+        delivery.headers[SERVER_TIMING] = call.watch.header()
+        return delivery
 
     async def _refuse(self, call: Call, order: Order, asks: list[Ask]) -> NoReturn:
         """Refuse what the cheap checks have refused; for good, if the client has named it."""

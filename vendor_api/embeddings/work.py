@@ -23,6 +23,7 @@ from vendor_api.engine.base import (
 )
 from vendor_api.errors import VendorError
 from vendor_api.metering.service import NothingDelivered
+from vendor_api.stopwatch import Stopwatch
 
 _NOT_CHARGED = ItemError(
     code=ErrorCode.NOT_READY,
@@ -39,7 +40,7 @@ class ClientGone(Exception):
 class Work:
     """Computes once for each line of a quote and remembers what came out."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (each is a seam of its own)
         self,
         model: ServedModel,
         asks: Sequence[Ask],
@@ -50,6 +51,7 @@ class Work:
         deadline: float,
         gone: asyncio.Event,
         terms: Terms,
+        watch: Stopwatch,
     ) -> None:
         self._model = model
         self._asks = asks
@@ -59,6 +61,7 @@ class Work:
         self._deadline = deadline
         self._gone = gone
         self._terms = terms
+        self._watch = watch
         self._failure: str | None = None
         """Of the machine, not of an item."""
         self._computed = False
@@ -101,7 +104,8 @@ class Work:
         self, lines: Sequence[int], settle: Callable[[int, Vector | None], None]
     ) -> None:
         """Prepare and embed these lines; `settle` is told of each that went through the engine."""
-        prepared = await self._prepare(lines)
+        with self._watch.measure("decode"):
+            prepared = await self._prepare(lines)
         self._check_problems()
         if not prepared:
             return
@@ -168,7 +172,9 @@ class Work:
 
     async def _embed(self, items: list[Item]) -> list[Vector | ItemFailure]:
         """The engine's outcomes; a client that goes while they wait their turn frees their place."""
-        embedding = asyncio.ensure_future(self._model.engine.embed(items, self._deadline))
+        embedding = asyncio.ensure_future(
+            self._model.engine.embed(items, self._deadline, self._watch)
+        )
         leaving = asyncio.ensure_future(self._gone.wait())
         try:
             await asyncio.wait({embedding, leaving}, return_when=asyncio.FIRST_COMPLETED)

@@ -11,6 +11,7 @@ from PIL import Image
 from shared.codecs import Vector
 from shared.tokens import TokenizedTexts
 from shared.wire import Preprocessing
+from vendor_api.stopwatch import Stopwatch
 
 Pixels = NDArray[np.uint8]
 """uint8[h, w, 3], already resized and cropped to the model's image size."""
@@ -92,8 +93,10 @@ class Preparation(Protocol):
 class Engine(Protocol):
     """Asynchronous embedding of single items; batching is its own affair."""
 
-    async def embed(self, items: Sequence[Item], deadline: float) -> list[Vector | ItemFailure]:
-        """One float32[d] or failure per item, in order.
+    async def embed(
+        self, items: Sequence[Item], deadline: float, watch: Stopwatch | None = None
+    ) -> list[Vector | ItemFailure]:
+        """One float32[d] or failure per item, in order; `watch` is told of `queue` and `model`.
 
         `deadline` is a `time.monotonic()` instant. An engine that stops half-way answers what it has,
         and failures of its own for the rest. Raises EngineUnavailable when it is down, overloaded, or

@@ -33,6 +33,7 @@ from vendor_api.engine.lanes import (
     measure,
     refuse_all,
 )
+from vendor_api.stopwatch import Stopwatch
 
 __all__ = ["DEFAULT_LIMITS", "BatchReport", "Batcher", "BatcherLimits"]
 
@@ -105,7 +106,9 @@ class Batcher:
         )
         self._thread.start()
 
-    async def embed(self, items: Sequence[Item], deadline: float) -> list[Vector | ItemFailure]:
+    async def embed(
+        self, items: Sequence[Item], deadline: float, watch: Stopwatch | None = None
+    ) -> list[Vector | ItemFailure]:
         """See `Engine.embed`.
 
         When the caller is cancelled before any of its items was begun, they are skipped; later, they
@@ -114,6 +117,14 @@ class Batcher:
         if not items:
             return []
         ticket = self._enqueue(items, deadline)
+        try:
+            return await self._await(ticket, deadline)
+        finally:
+            if watch is not None and ticket.started:
+                watch.add("queue", ticket.begun - ticket.asked)
+                watch.add("model", self._clock() - ticket.begun)
+
+    async def _await(self, ticket: Ticket, deadline: float) -> list[Vector | ItemFailure]:
         try:
             async with asyncio.timeout_at(
                 asyncio.get_running_loop().time() + deadline - self._clock()
@@ -150,7 +161,9 @@ class Batcher:
 
     def _enqueue(self, items: Sequence[Item], deadline: float) -> Ticket:
         loop = asyncio.get_running_loop()
-        ticket = Ticket(deadline, loop, loop.create_future(), [None] * len(items), len(items))
+        ticket = Ticket(
+            deadline, loop, loop.create_future(), [None] * len(items), len(items), self._clock()
+        )
         with self._wakeup:
             self._admit(items, deadline)
             for index, item in enumerate(items):

@@ -44,6 +44,9 @@ class Ticket:
     future: "asyncio.Future[list[Outcome]]"
     outcomes: list[Outcome | None]
     missing: int
+    asked: float
+    """When it came, and when its first item was begun, by the batcher's clock."""
+    begun: float = float("inf")
     started: bool = False
     withdrawn: bool = False
 
@@ -144,7 +147,8 @@ class Lane:
             if batch and not entry.goes_with(batch[0]):
                 passed.append(entry)
                 continue
-            entry.ticket.started = True
+            if not entry.ticket.started:
+                entry.ticket.started, entry.ticket.begun = True, now
             batch.append(entry)
         self.entries.extendleft(reversed(passed))
         return batch

@@ -30,6 +30,7 @@ from vendor_api.ledger.purchases import find_bought
 from vendor_api.metering.quote import Quote
 from vendor_api.metering.refusals import translate
 from vendor_api.metrics import Metrics
+from vendor_api.stopwatch import Stopwatch
 
 LEDGER_SECONDS = 10.0
 """A database that is silent for longer is answered for with 503; what it commits late is found again."""
@@ -86,14 +87,16 @@ class Meter:
             prices = await self._ledger.prices(model)
         return prices if {"image", "text"} <= prices.keys() else {}
 
-    async def sell(self, order: Order, work: Work) -> Settlement:
+    async def sell(self, order: Order, work: Work, watch: Stopwatch | None = None) -> Settlement:
         """Hold the price, do the work, charge for the lines it delivered: in this order, or not at all.
 
         `work` is told which lines to do, and answers which were delivered. Whatever it raises, the
         hold is given back; a NothingDelivered also spends the key. When this returns, the charge is
         committed. A replay does the lines that were paid for, and no other.
         """
-        claim = await self._reserve(order)
+        watch = watch or Stopwatch()
+        with watch.measure("reserve"):
+            claim = await self._reserve(order)
         if isinstance(claim, Replay):
             await work(await self._find_bought(order))
             return _replayed(claim, len(order.quote.lines))
@@ -106,7 +109,8 @@ class Meter:
         except BaseException:
             await asyncio.shield(self._release(claim, final=False))
             raise
-        receipt = await self._capture(claim, delivered, order)
+        with watch.measure("capture"):
+            receipt = await self._capture(claim, delivered, order)
         await failpoints.pause("after_capture")
         return Settlement(
             charge_id=receipt.charge_id,

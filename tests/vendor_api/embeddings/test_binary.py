@@ -129,3 +129,18 @@ async def test_a_key_makes_two_tries_one_purchase(vendor: Any) -> None:
 async def test_metrics_know_the_route_by_its_path(vendor: Any) -> None:
     await post(vendor, TEXT, b"a", "text/plain")
     assert f'route="{TEXT}"' in (await vendor.http.get("/metrics")).text
+
+
+async def test_an_answer_says_where_its_time_went(vendor: Any, picture: Any) -> None:
+    answer = await post(vendor, IMAGE, picture(7), "image/png")
+    spans = [part.split(";dur=") for part in answer.headers[headers.SERVER_TIMING].split(", ")]
+    assert [name for name, _ in spans] == [
+        "auth",
+        "reserve",
+        "decode",
+        "queue",
+        "model",
+        "capture",
+        "encode",
+    ]
+    assert all(0 <= float(took) < 30_000 for _, took in spans)
