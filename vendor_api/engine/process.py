@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,10 +39,14 @@ _log = structlog.get_logger("vendor")
 class Patience:
     """How long a worker may give no sign of life, in seconds."""
 
-    silence: float = 0.8
-    """Then its engine is said to be down."""
-    hang: float = 6.0
+    look: float = 0.3
+    """Between two looks at whether it still runs."""
+    silence: float = 4.0
+    """Then its engine is said to be down: on a crowded machine a healthy one may be as slow as that."""
+    hang: float = 20.0
     """Then it is killed and started again."""
+    halt: float = 4.0
+    """The same for one that the system says is stopped."""
     loading: float = 60.0
     """The same while it imports and loads, which may keep a slow machine from anything else."""
 
@@ -66,6 +71,8 @@ class _Worker:
     pulse: Connection
     heard: float
     ready: bool = False
+    stopped: bool = False
+    """By a signal, or by a debugger."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def end(self) -> None:
@@ -121,7 +128,7 @@ class ModelProcess:
             return self._trouble
         if worker.process.poll() is not None or not worker.ready:
             return "its process has ended and is being started again"
-        if self._clock() - worker.heard > self._patience.silence:
+        if worker.stopped or self._clock() - worker.heard > self._patience.silence:
             return "its process does not react"
         return None
 
@@ -216,13 +223,15 @@ class ModelProcess:
     def _listen(self, worker: _Worker) -> bool:
         """Wait a little for a sign of life; False when the worker is gone, or was hanging and is now."""
         try:
-            if wait([worker.pulse], timeout=self._patience.silence / 2):
+            if wait([worker.pulse], timeout=self._patience.look):
                 worker.pulse.recv_bytes()
                 worker.heard = self._clock()
+            worker.stopped = _is_stopped(worker.process.pid)
         except (EOFError, OSError):
             worker.end()
             return False
-        if self._clock() - worker.heard > self._patience.hang:
+        enough = self._patience.halt if worker.stopped else self._patience.hang
+        if self._clock() - worker.heard > enough:
             worker.end()
             return False
         return True
@@ -247,3 +256,13 @@ class ModelProcess:
             worker.end()
         else:
             _log.info("engine_restarted", model=self._order.id)
+
+
+def _is_stopped(pid: int) -> bool:
+    """Whether the system has stopped the process (state T); False where it does not tell."""
+    try:
+        # The name stands in brackets and may hold anything, so the state is what follows the last one.
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] in ("T", "t")

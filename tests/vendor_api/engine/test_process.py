@@ -32,7 +32,7 @@ def spec(clip_folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def model(spec: str) -> Iterator[ModelProcess]:
-    process = ModelProcess(WorkerOrder("m", spec, threads=1), patience=Patience(hang=2.0))
+    process = ModelProcess(WorkerOrder("m", spec, threads=1), patience=Patience(halt=1.0))
     yield process
     process.close()
 
