@@ -25,6 +25,7 @@ MODULES = (
     "ledger",
     "audit_log",
     "backup",
+    "alerts",
     "doctor",
     "demo_teacher",
 )
