@@ -291,10 +291,15 @@ ServeVendor = Callable[..., AbstractContextManager[Serving]]
 
 @pytest.fixture(scope="session")
 def serve_vendor(clip_folder: Path) -> ServeVendor:
-    """`with serve_vendor(database_url, pepper_file) as serving:` a real server of the tiny model."""
+    """`with serve_vendor(database_url, pepper_file) as serving:` a real server of the tiny model.
+
+    Variables of its environment may be given by name, and where its log goes.
+    """
 
     @contextmanager
-    def serve(database_url: str, pepper_file: Path) -> Iterator[Serving]:
+    def serve(
+        database_url: str, pepper_file: Path, *, log: Path | None = None, **environment: str
+    ) -> Iterator[Serving]:
         model = f"{MODEL}=local-dir:{clip_folder}"
         process = subprocess.Popen(
             [sys.executable, "-m", "vendor_api.cli", "serve", "--model", model, "--port", "0"],
@@ -304,8 +309,10 @@ def serve_vendor(clip_folder: Path) -> ServeVendor:
                 "OMP_NUM_THREADS": "1",
                 "VENDOR_DATABASE_URL": database_url,
                 "VENDOR_KEY_PEPPER_FILE": str(pepper_file),
-            },
+            }
+            | environment,
             stdout=subprocess.PIPE,
+            stderr=None if log is None else log.open("ab"),
             text=True,
         )
         assert process.stdout is not None

@@ -20,6 +20,8 @@ from vendor_api.recent import RecentAnswers
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+"""What a client writes there may be anything, and a label must have few values."""
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 OK = "ok"
@@ -209,7 +211,8 @@ class Metrics:
 
     def observe_answer(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answer; `route` is a pattern, never a caller's own path."""
-        self.requests.labels(route, method, str(status)).inc()
+        known = method if method in _METHODS else "other"
+        self.requests.labels(route, known, str(status)).inc()
         self.request_seconds.labels(route).observe(seconds)
         self.answers.note(status)
 
