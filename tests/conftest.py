@@ -1,6 +1,7 @@
 """Databases and a funded account, the same on SQLite and on a real PostgreSQL server."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -301,6 +302,7 @@ def serve_vendor(clip_folder: Path) -> ServeVendor:
         database_url: str, pepper_file: Path, *, log: Path | None = None, **environment: str
     ) -> Iterator[Serving]:
         model = f"{MODEL}=local-dir:{clip_folder}"
+        log_file = None if log is None else os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         process = subprocess.Popen(
             [sys.executable, "-m", "vendor_api.cli", "serve", "--model", model, "--port", "0"],
             cwd=REPOSITORY,
@@ -312,14 +314,17 @@ def serve_vendor(clip_folder: Path) -> ServeVendor:
             }
             | environment,
             stdout=subprocess.PIPE,
-            stderr=None if log is None else log.open("ab"),
+            stderr=log_file,
             text=True,
         )
+        if log_file is not None:
+            os.close(log_file)
         assert process.stdout is not None
         try:
             line = process.stdout.readline()
-            assert " ready at http" in line, "the server did not start"
-            yield Serving(line.split()[3], process)
+            url = re.search(r"http://[^\s\"]+", line)
+            assert url is not None, "the server did not start"
+            yield Serving(url[0], process)
         finally:
             process.kill()
             process.wait()

@@ -14,8 +14,11 @@ from vendor_api.notes import add_notes
 __all__ = ["configure_logs", "redact"]
 
 
-def configure_logs(*, json: bool, level: str = "info") -> None:
-    """Set up the logs of a server process, those of its libraries too: JSON, or for a person."""
+def configure_logs(*, json: bool, level: str = "info", stream: TextIO | None = None) -> None:
+    """Set up the logs of a server process, those of its libraries too: JSON, or for a person.
+
+    They go to `stream`; without one, to what is standard error at the time of each line.
+    """
     shared: list[Processor] = [
         add_notes,
         structlog.processors.add_log_level,
@@ -27,10 +30,10 @@ def configure_logs(*, json: bool, level: str = "info") -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
         cache_logger_on_first_use=False,
     )
-    handler = _StandardError()
+    handler = _Handler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
@@ -44,7 +47,7 @@ def configure_logs(*, json: bool, level: str = "info") -> None:
         )
     )
     root = logging.getLogger()
-    for earlier in [each for each in root.handlers if isinstance(each, _StandardError)]:
+    for earlier in [each for each in root.handlers if isinstance(each, _Handler)]:
         root.removeHandler(earlier)
     root.addHandler(handler)
     logging.getLogger("vendor_api").setLevel(level.upper())
@@ -67,12 +70,11 @@ def _make_renderer(json: bool) -> Processor:
     )
 
 
-class _StandardError(logging.StreamHandler[TextIO]):
-    """Writes to what is standard error at the time."""
-
-    def __init__(self) -> None:
-        super().__init__(sys.stderr)
+class _Handler(logging.StreamHandler[TextIO]):
+    def __init__(self, stream: TextIO | None) -> None:
+        super().__init__(stream or sys.stderr)
+        self._given = stream
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.stream = sys.stderr
+        self.stream = self._given or sys.stderr
         super().emit(record)

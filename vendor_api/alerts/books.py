@@ -98,8 +98,9 @@ def _look_at_caps(connection: Connection, now: int, limits: Thresholds) -> Itera
         and_(cap_window.c.window == window, cap_window.c.starts_at == bound_window(now, window)[0])
         for window in WINDOWS
     ]
-    # Rounded so that no product exceeds 63 bits.
-    enough = key_cap.c.cap - key_cap.c.cap // 100 * (100 - limits.alert_cap_percent)
+    cap, percent = key_cap.c.cap, limits.alert_cap_percent
+    # In two parts, so that no product exceeds 63 bits; rounded up.
+    enough = cap // 100 * percent + (cap % 100 * percent + 99) // 100
     query = (
         select(api_key.c.id, key_cap.c.kind, key_cap.c.window)
         .join_from(key_cap, api_key, api_key.c.id == key_cap.c.key_id)
@@ -107,7 +108,7 @@ def _look_at_caps(connection: Connection, now: int, limits: Thresholds) -> Itera
             cap_window,
             and_(*(cap_window.c[name] == key_cap.c[name] for name in ("key_id", "kind", "window"))),
         )
-        .where(or_(*present), cap_window.c.used + cap_window.c.held >= enough, key_cap.c.cap > 0)
+        .where(or_(*present), cap_window.c.used + cap_window.c.held >= enough, cap > 0)
         .where(api_key.c.revoked_at.is_(None))
         .where(or_(api_key.c.expires_at.is_(None), api_key.c.expires_at > now))
         .order_by(api_key.c.id, key_cap.c.kind, key_cap.c.window)

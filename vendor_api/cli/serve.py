@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -102,6 +103,7 @@ def _serve(settings: VendorSettings) -> None:
     from vendor_api.server import bind, run_server, url_of
 
     configure_logs(json=settings.log_json, level=settings.log_level)
+    logging.captureWarnings(True)  # a library's warning is a line like any other
     failpoints.arm()
     models = parse_models(settings.models)
     _check_shop(settings, [model.id for model in models])
