@@ -26,6 +26,7 @@ from shared.revision import hash_json, hash_weights, join_hashes
 from shared.tokens import TokenizedTexts
 from shared.wire import Preprocessing
 
+Device = Literal["cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
 LOCAL_DIR = "local-dir:"
 DEFAULT_TEMPLATES = ("a photo of a {}.",)
@@ -35,6 +36,7 @@ _PROBES = ("a photo of a dog.", "Ünïcödé – 東京 🙂", "THE   end!!", "i
 
 __all__ = [
     "LOCAL_DIR",
+    "Device",
     "ModelNotFound",
     "OpenClip",
     "Precision",
@@ -55,8 +57,8 @@ def limit_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-def load_openclip(spec: str, precision: Precision = "fp32") -> "OpenClip":
-    """The model named `architecture/pretrained-tag` or `local-dir:PATH`, on the CPU, ready to encode.
+def load_openclip(spec: str, precision: Precision = "fp32", device: Device = "cpu") -> "OpenClip":
+    """The model named `architecture/pretrained-tag` or `local-dir:PATH`, on `device`, ready to encode.
 
     Weights other than safetensors are read with torch's `weights_only=True`. Raises ModelNotFound.
     """
@@ -69,6 +71,13 @@ def load_openclip(spec: str, precision: Precision = "fp32") -> "OpenClip":
         raise ModelNotFound(f"the model {spec!r} cannot be loaded: {reason}") from error
     if precision == "bf16":
         model = model.to(torch.bfloat16)
+    if device == "cuda":
+        if not torch.cuda.is_available():
+            raise ModelNotFound(
+                "this machine has no CUDA device that torch can use: choose cpu (VENDOR_DEVICE)"
+            )
+        torch.backends.cudnn.allow_tf32 = False  # ten bits of mantissa are not fp32
+        model = model.to(device)
     return OpenClip(model.eval().requires_grad_(False), tokenizer, _read_config(name), precision)
 
 
@@ -98,8 +107,9 @@ class OpenClip:
         self._reference = Compose(transform.transforms[:-2])
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         mean, std = torch.tensor(self.preprocessing.mean), torch.tensor(self.preprocessing.std)
-        self._gain = (1 / (255 * std)).view(1, 3, 1, 1)
-        self._offset = (-mean / std).view(1, 3, 1, 1)
+        self._device = next(model.parameters()).device
+        self._gain = (1 / (255 * std)).view(1, 3, 1, 1).to(self._device)
+        self._offset = (-mean / std).view(1, 3, 1, 1).to(self._device)
 
     @cached_property
     def context_length(self) -> int:
@@ -168,7 +178,7 @@ class OpenClip:
     @torch.inference_mode()
     def encode_images(self, pixels: NDArray[np.uint8]) -> Vector:
         """float32[n, d] unit vectors of uint8[n, size, size, 3]; normalisation happens here."""
-        batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        batch = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2)
         scaled = torch.addcmul(self._offset, batch, self._gain).to(self._dtype)
         return _unit(self.model.encode_image(scaled))  # type: ignore[operator]
 
@@ -181,9 +191,9 @@ class OpenClip:
         """
         batch = torch.from_numpy(tokens).long()
         if not self._causal:
-            return _unit(self.model.encode_text(batch))  # type: ignore[operator]
+            return _unit(self.model.encode_text(batch.to(self._device)))  # type: ignore[operator]
         length = int(batch.ne(0).nonzero()[:, 1].max()) + 1
-        return _unit(self._encode_causal(batch[:, :length]))
+        return _unit(self._encode_causal(batch[:, :length].to(self._device)))
 
     @cached_property
     def _causal(self) -> bool:
@@ -201,7 +211,7 @@ class OpenClip:
         dtype = tower.transformer.get_cast_dtype()
         x = tower.token_embedding(tokens).to(dtype) + tower.positional_embedding[:length].to(dtype)
         x = tower.ln_final(tower.transformer(x, attn_mask=tower.attn_mask[:length, :length]))
-        pooled = x[torch.arange(len(x)), tokens.argmax(dim=-1)]
+        pooled = x[torch.arange(len(x), device=x.device), tokens.argmax(dim=-1)]
         projection = tower.text_projection
         if isinstance(projection, torch.nn.Linear):
             pooled = projection(pooled)
@@ -266,7 +276,7 @@ def _read_config(name: str) -> dict[str, Any]:
 
 
 def _raw(tensor: Tensor) -> tuple[str, memoryview]:
-    flat = tensor.detach().contiguous().flatten()
+    flat = tensor.detach().cpu().contiguous().flatten()
     return f"{tensor.dtype} {tuple(tensor.shape)}", flat.view(torch.uint8).numpy().data
 
 
@@ -278,7 +288,7 @@ def _hash_tokenizer(tokenizer: Any) -> bytes:
 
 
 def _unit(features: Tensor) -> Vector:
-    return F.normalize(features.float(), dim=-1).numpy()
+    return F.normalize(features.float(), dim=-1).cpu().numpy()
 
 
 def _int32(tokens: Tensor) -> NDArray[np.int32]:

@@ -105,6 +105,7 @@ def load_engines(settings: VendorSettings, metrics: Metrics) -> dict[str, Served
         model.id: load_served(
             model,
             precision=settings.precision,
+            device=settings.device,
             threads=settings.threads,
             limits=limits,
             observe=metrics.observe_batch,

@@ -53,6 +53,8 @@ class VendorSettings(Thresholds):
     """Threads a model computes with; the library's default when unset."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """What a model computes in; part of its revision."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """What a model computes on."""
     decode_threads: int = Field(default=2, ge=1)
     max_body_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
     max_inflight_body_bytes: int = Field(default=512 * 1024 * 1024, ge=1024)

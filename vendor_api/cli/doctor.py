@@ -92,7 +92,7 @@ def _look_at_pepper(settings: VendorSettings) -> str:
 
 
 def _look_at_model(settings: VendorSettings, spec: ModelSpec) -> str:
-    info = load_clip(spec, settings.precision).info
+    info = load_clip(spec, settings.precision, settings.device).info
     return f"loads: revision {info.revision}, {info.dimension} dimensions, {info.precision}"
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.codecs import Vector
-from shared.openclip import LOCAL_DIR, OpenClip, Precision, load_openclip
+from shared.openclip import LOCAL_DIR, Device, OpenClip, Precision, load_openclip
 from shared.tokens import TokenizedTexts
 from vendor_api.engine.base import ModelInfo, Pixels
 
@@ -24,9 +24,11 @@ class ClipModel:
         self.info = info
 
     @classmethod
-    def load(cls, model_id: str, spec: str, precision: Precision = "fp32") -> "ClipModel":
+    def load(
+        cls, model_id: str, spec: str, precision: Precision = "fp32", device: Device = "cpu"
+    ) -> "ClipModel":
         """Load `spec` to be sold as `model_id`. Raises `shared.openclip.ModelNotFound`."""
-        clip = load_openclip(spec, precision)
+        clip = load_openclip(spec, precision, device)
         info = ModelInfo(
             id=model_id,
             revision=clip.revision,

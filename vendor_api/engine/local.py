@@ -11,6 +11,7 @@ from vendor_api.refusal import Refusal
 if TYPE_CHECKING:
     from vendor_api.engine.clip import ClipModel
 
+Device = Literal["cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
 
 __all__ = ["ModelSpec", "close_served", "load_clip", "load_served", "parse_models"]
@@ -36,13 +37,15 @@ def parse_models(texts: Sequence[str]) -> tuple[ModelSpec, ...]:
     return models
 
 
-def load_clip(model: ModelSpec, precision: Precision = "fp32") -> "ClipModel":
+def load_clip(
+    model: ModelSpec, precision: Precision = "fp32", device: Device = "cpu"
+) -> "ClipModel":
     """Load a model. Raises Refusal when it cannot be had."""
     from shared.openclip import ModelNotFound
     from vendor_api.engine.clip import ClipModel
 
     try:
-        return ClipModel.load(model.id, model.spec, precision)
+        return ClipModel.load(model.id, model.spec, precision, device)
     except ModelNotFound as error:
         raise Refusal(str(error)) from error
 
@@ -51,6 +54,7 @@ def load_served(
     model: ModelSpec,
     *,
     precision: Precision = "fp32",
+    device: Device = "cpu",
     threads: int | None = None,
     limits: BatcherLimits = DEFAULT_LIMITS,
     observe: Callable[[str, BatchReport], None] = lambda model_id, report: None,
@@ -58,7 +62,7 @@ def load_served(
     """Load a model and start its engine. Raises Refusal when it cannot be had."""
     from shared.openclip import limit_threads
 
-    clip = load_clip(model, precision)
+    clip = load_clip(model, precision, device)
     engine = Batcher(
         clip,
         limits=limits,
