@@ -33,7 +33,7 @@ def expose(metrics: Metrics) -> bytes:
         if kind.startswith("gauge") and not _is_alive(pid):
             path.unlink(missing_ok=True)
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=str(folder))
+    MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]
     return generate_latest(registry)
 
 

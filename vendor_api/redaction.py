@@ -11,7 +11,7 @@ MIN_SECRET = 8
 """A shorter text is no secret, and blacking it out would make lines unreadable."""
 
 _CREDENTIALS = re.compile(r"(?i)\b(bearer|basic)\s+[^\s'\",;)}\]]+")
-_URL_PASSWORD = re.compile(r"(?<=://)([^\s:/@'\"]*):[^\s'\"]+@")
+_URL_PASSWORD = re.compile(r"(?<=//)([^\s:/@'\"]*):[^\s'\"]+@")
 _SECRET_NAME = re.compile(
     r"(?i)(authorization|cookie|credential|csrf|passphrase|password|pepper|secret|token)$"
 )
@@ -32,8 +32,7 @@ def redact(text: str) -> str:
     """The text without secrets; of an API key its prefix stays."""
     text = keys.redact(text)
     text = _CREDENTIALS.sub(rf"\1 {HIDDEN}", text)
-    if "://" in text:
-        text = _URL_PASSWORD.sub(rf"\1:{HIDDEN}@", text)
+    text = _URL_PASSWORD.sub(rf"\1:{HIDDEN}@", text)
     for secret in _hidden:
         text = text.replace(secret, HIDDEN)
     return text

@@ -74,6 +74,11 @@ class VendorSettings(Thresholds):
     log_json: bool = False
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
 
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
     def secrets(self) -> tuple[str, ...]:
         """Every secret among the settings, to be kept out of logs."""
         given = (self.database_password, self.metrics_token)

@@ -225,7 +225,7 @@ def postgres_user(postgres_server: str) -> Iterator[str]:
     with psycopg.connect(postgres_server, autocommit=True) as connection:
 
         def run(statement: str) -> Any:
-            return connection.execute(statement)  # type: ignore[call-overload]
+            return connection.execute(statement)
 
         access = Path(run("SHOW hba_file").fetchone()[0])
         before = access.read_text(encoding="utf-8")
@@ -246,7 +246,7 @@ def postgres(postgres_server: str, postgres_user: str) -> Iterator[str]:
     with create_postgres(postgres_server, "template0") as url:
         admin = make_url(url)
         with psycopg.connect(postgres_server, autocommit=True) as connection:
-            connection.execute(f"ALTER DATABASE {admin.database} OWNER TO {postgres_user}")  # type: ignore[call-overload]
+            connection.execute(f"ALTER DATABASE {admin.database} OWNER TO {postgres_user}")
         bare = URL.create(
             admin.drivername, postgres_user, database=admin.database, query=admin.query
         )

@@ -130,7 +130,7 @@ class TestRedaction:
 
     def test_of_a_key_the_public_part_stays(self) -> None:
         for kind in ("live", "admin"):
-            key = make_key(kind)  # type: ignore[arg-type]
+            key = make_key(kind)
             shown = redact(f"({key.text})")
             assert key.text not in shown
             assert key.key_id.split("_")[1] in shown
@@ -218,7 +218,7 @@ def close_database(url: str) -> None:
     """Every connection ends, and no new one begins."""
     name = make_url(url).database
     with connect_beside(url) as connection:
-        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')  # type: ignore[call-overload]
+        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
         query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
         connection.execute(query, [name])
 
@@ -226,7 +226,7 @@ def close_database(url: str) -> None:
 def open_database(url: str) -> None:
     with connect_beside(url) as connection:
         name = make_url(url).database
-        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')  # type: ignore[call-overload]
+        connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
 
 
 def connect_beside(url: str) -> Any:

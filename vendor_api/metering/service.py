@@ -44,7 +44,7 @@ Work = Callable[[Sequence[bool]], Awaitable[Sequence[bool]]]
 
 __all__ = ["LEDGER_SECONDS", "Meter", "NothingDelivered", "Order", "Settlement", "Work"]
 
-_REFUSED = {
+_REFUSED: Mapping[type, str] = {
     KeyReused: "conflict",
     RequestInFlight: "in_flight",
     NothingValid: "spent",
