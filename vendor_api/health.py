@@ -24,7 +24,7 @@ _RELAYED = ("forwarded", "via", "x-forwarded-for", "x-real-ip")
 
 router = APIRouter(tags=["operation"])
 
-__all__ = ["AlertDocument", "router"]
+__all__ = ["AlertDocument", "admit_watcher", "router"]
 
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="MetricsToken", description="The vendor's VENDOR_METRICS_TOKEN"
@@ -40,7 +40,7 @@ class AlertDocument(BaseModel):
     link: str
 
 
-def _admit_watcher(
+def admit_watcher(
     request: Request,
     shop: CurrentShop,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
@@ -82,7 +82,7 @@ async def get_readiness(shop: CurrentShop) -> dict[str, str]:
 @router.get(
     "/metrics",
     response_class=Response,
-    dependencies=[Depends(_admit_watcher)],
+    dependencies=[Depends(admit_watcher)],
     responses={
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
         **responses(ErrorCode.INVALID_API_KEY, ErrorCode.FORBIDDEN),
@@ -95,7 +95,7 @@ async def get_metrics(shop: CurrentShop) -> Response:
 
 @router.get(
     "/metrics/alerts",
-    dependencies=[Depends(_admit_watcher)],
+    dependencies=[Depends(admit_watcher)],
     responses=responses(ErrorCode.INVALID_API_KEY, ErrorCode.FORBIDDEN),
 )
 async def get_alerts(shop: CurrentShop) -> list[AlertDocument]:
