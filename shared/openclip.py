@@ -26,7 +26,6 @@ from shared.revision import hash_json, hash_weights, join_hashes
 from shared.tokens import TokenizedTexts
 from shared.wire import Preprocessing
 
-Device = Literal["cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
 LOCAL_DIR = "local-dir:"
 DEFAULT_TEMPLATES = ("a photo of a {}.",)
@@ -36,7 +35,6 @@ _PROBES = ("a photo of a dog.", "Ünïcödé – 東京 🙂", "THE   end!!", "i
 
 __all__ = [
     "LOCAL_DIR",
-    "Device",
     "ModelNotFound",
     "OpenClip",
     "Precision",
@@ -57,7 +55,7 @@ def limit_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-def load_openclip(spec: str, precision: Precision = "fp32", device: Device = "cpu") -> "OpenClip":
+def load_openclip(spec: str, precision: Precision = "fp32", device: str = "cpu") -> "OpenClip":
     """The model named `architecture/pretrained-tag` or `local-dir:PATH`, on `device`, ready to encode.
 
     Weights other than safetensors are read with torch's `weights_only=True`. Raises ModelNotFound.
@@ -71,14 +69,8 @@ def load_openclip(spec: str, precision: Precision = "fp32", device: Device = "cp
         raise ModelNotFound(f"the model {spec!r} cannot be loaded: {reason}") from error
     if precision == "bf16":
         model = model.to(torch.bfloat16)
-    if device == "cuda":
-        if not torch.cuda.is_available():
-            raise ModelNotFound(
-                "this machine has no CUDA device that torch can use: choose cpu (VENDOR_DEVICE)"
-            )
-        torch.backends.cudnn.allow_tf32 = False  # ten bits of mantissa are not fp32
-        model = model.to(device)
-    return OpenClip(model.eval().requires_grad_(False), tokenizer, _read_config(name), precision)
+    model = model.to(device).eval().requires_grad_(False)
+    return OpenClip(model, tokenizer, _read_config(name), precision)
 
 
 class OpenClip:

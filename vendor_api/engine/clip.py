@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from shared.codecs import Vector
-from shared.openclip import LOCAL_DIR, Device, OpenClip, Precision, load_openclip
+from shared.openclip import LOCAL_DIR, ModelNotFound, OpenClip, Precision, load_openclip
 from shared.tokens import TokenizedTexts
 from vendor_api.engine.base import ModelInfo, Pixels
 
@@ -25,9 +26,11 @@ class ClipModel:
 
     @classmethod
     def load(
-        cls, model_id: str, spec: str, precision: Precision = "fp32", device: Device = "cpu"
+        cls, model_id: str, spec: str, precision: Precision = "fp32", device: str = "cpu"
     ) -> "ClipModel":
         """Load `spec` to be sold as `model_id`. Raises `shared.openclip.ModelNotFound`."""
+        if device == "cuda":
+            _prepare_cuda()
         clip = load_openclip(spec, precision, device)
         info = ModelInfo(
             id=model_id,
@@ -57,6 +60,12 @@ class ClipModel:
     def tokenize(self, texts: Sequence[str]) -> TokenizedTexts:
         """See `Preparation`."""
         return self._clip.tokenize(texts)
+
+
+def _prepare_cuda() -> None:
+    if not torch.cuda.is_available():
+        raise ModelNotFound("there is no CUDA device that torch can use: set VENDOR_DEVICE=cpu")
+    torch.backends.cudnn.allow_tf32 = False  # ten bits of mantissa are not fp32
 
 
 def _created(spec: str) -> int:

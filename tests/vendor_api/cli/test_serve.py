@@ -174,6 +174,6 @@ def test_a_device_that_is_not_there(
 ) -> None:
     arguments = ("serve", "--model", f"{MODEL}=local-dir:{clip_folder}", "--port", "0")
     monkeypatch.setenv("VENDOR_DEVICE", "cuda")
-    assert_refused(run(*arguments), "no CUDA device", "choose cpu")
+    assert_refused(run(*arguments), "no CUDA device", "VENDOR_DEVICE=cpu")
     monkeypatch.setenv("VENDOR_DEVICE", "abacus")
     assert_refused(run(*arguments), "VENDOR_DEVICE")
