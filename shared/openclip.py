@@ -51,8 +51,8 @@ def limit_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
-def load_openclip(spec: str, precision: Precision = "fp32") -> "OpenClip":
-    """The model named `architecture/pretrained-tag` or `local-dir:PATH`, on the CPU, ready to encode.
+def load_openclip(spec: str, precision: Precision = "fp32", device: str = "cpu") -> "OpenClip":
+    """The model named `architecture/pretrained-tag` or `local-dir:PATH`, on `device`, ready to encode.
 
     Weights other than safetensors are read with torch's `weights_only=True`. Raises ModelNotFound.
     """
@@ -65,7 +65,8 @@ def load_openclip(spec: str, precision: Precision = "fp32") -> "OpenClip":
         raise ModelNotFound(f"the model {spec!r} cannot be loaded: {reason}") from error
     if precision == "bf16":
         model = model.to(torch.bfloat16)
-    return OpenClip(model.eval().requires_grad_(False), tokenizer, _read_config(name), precision)
+    model = model.to(device).eval().requires_grad_(False)
+    return OpenClip(model, tokenizer, _read_config(name), precision)
 
 
 class OpenClip:
@@ -85,8 +86,9 @@ class OpenClip:
         self.transform = PixelTransform(self.preprocessing, self.fill)
         self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
         mean, std = torch.tensor(self.preprocessing.mean), torch.tensor(self.preprocessing.std)
-        self._gain = (1 / (255 * std)).view(1, 3, 1, 1)
-        self._offset = (-mean / std).view(1, 3, 1, 1)
+        self._device = next(model.parameters()).device
+        self._gain = (1 / (255 * std)).view(1, 3, 1, 1).to(self._device)
+        self._offset = (-mean / std).view(1, 3, 1, 1).to(self._device)
 
     @cached_property
     def context_length(self) -> int:
@@ -130,10 +132,10 @@ class OpenClip:
     @torch.inference_mode()
     def encode_images(self, pixels: NDArray[np.uint8]) -> Vector:
         """float32[n, d] unit vectors of uint8[n, size, size, 3]; normalisation happens here."""
-        return self.embed_pixels(torch.from_numpy(pixels)).numpy()
+        return self.embed_pixels(torch.from_numpy(pixels).to(self._device)).cpu().numpy()
 
     def embed_pixels(self, pixels: Tensor) -> Tensor:
-        """The same from tensor to tensor, in one piece that can be exported."""
+        """The same from tensor to tensor on its device, in one piece that can be exported."""
         scaled = torch.addcmul(self._offset, pixels.permute(0, 3, 1, 2).float(), self._gain)
         return _unit(self.model.encode_image(scaled.to(self._dtype)))  # type: ignore[operator]
 
@@ -146,9 +148,10 @@ class OpenClip:
         """
         batch = torch.from_numpy(tokens).long()
         if not self._causal:
-            return _unit(self.model.encode_text(batch)).numpy()  # type: ignore[operator]
+            vectors = self.model.encode_text(batch.to(self._device))  # type: ignore[operator]
+            return _unit(vectors).cpu().numpy()
         length = int(batch.ne(0).nonzero()[:, 1].max()) + 1
-        return _unit(self._encode_causal(batch[:, :length])).numpy()
+        return _unit(self._encode_causal(batch[:, :length].to(self._device))).cpu().numpy()
 
     @cached_property
     def _causal(self) -> bool:
@@ -166,7 +169,7 @@ class OpenClip:
         dtype = tower.transformer.get_cast_dtype()
         x = tower.token_embedding(tokens).to(dtype) + tower.positional_embedding[:length].to(dtype)
         x = tower.ln_final(tower.transformer(x, attn_mask=tower.attn_mask[:length, :length]))
-        pooled = x[torch.arange(len(x)), tokens.argmax(dim=-1)]
+        pooled = x[torch.arange(len(x), device=x.device), tokens.argmax(dim=-1)]
         projection = tower.text_projection
         if isinstance(projection, torch.nn.Linear):
             pooled = projection(pooled)
@@ -207,7 +210,7 @@ def _read_config(name: str) -> dict[str, Any]:
 
 
 def _raw(tensor: Tensor) -> tuple[str, memoryview]:
-    flat = tensor.detach().contiguous().flatten()
+    flat = tensor.detach().cpu().contiguous().flatten()
     return f"{tensor.dtype} {tuple(tensor.shape)}", flat.view(torch.uint8).numpy().data
 
 

@@ -1,6 +1,7 @@
 """Databases and a funded account, the same on SQLite and on a real PostgreSQL server."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -293,12 +294,16 @@ ServeVendor = Callable[..., AbstractContextManager[Serving]]
 def serve_vendor(clip_folder: Path) -> ServeVendor:
     """`with serve_vendor(database_url, pepper_file) as serving:` a real server of the tiny model.
 
-    Its engine is a thread, which starts sooner; further settings: `VENDOR_ENGINE="process"` and so on.
+    Its engine is a thread, which starts sooner; further variables of its environment may be given by
+    name, `VENDOR_ENGINE="process"` and so on, and where its log goes.
     """
 
     @contextmanager
-    def serve(database_url: str, pepper_file: Path, **settings: str) -> Iterator[Serving]:
+    def serve(
+        database_url: str, pepper_file: Path, *, log: Path | None = None, **environment: str
+    ) -> Iterator[Serving]:
         model = f"{MODEL}=local-dir:{clip_folder}"
+        log_file = None if log is None else os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         process = subprocess.Popen(
             [sys.executable, "-m", "vendor_api.cli", "serve", "--model", model, "--port", "0"],
             cwd=REPOSITORY,
@@ -309,15 +314,19 @@ def serve_vendor(clip_folder: Path) -> ServeVendor:
                 "VENDOR_KEY_PEPPER_FILE": str(pepper_file),
                 "VENDOR_ENGINE": "thread",
             }
-            | settings,
+            | environment,
             stdout=subprocess.PIPE,
+            stderr=log_file,
             text=True,
         )
+        if log_file is not None:
+            os.close(log_file)
         assert process.stdout is not None
         try:
             line = process.stdout.readline()
-            assert " ready at http" in line, "the server did not start"
-            yield Serving(line.split()[3], process)
+            url = re.search(r"http://[^\s\"]+", line)
+            assert url is not None, "the server did not start"
+            yield Serving(url[0], process)
         finally:
             process.kill()
             process.wait()

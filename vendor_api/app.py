@@ -11,6 +11,7 @@ import structlog
 from fastapi import FastAPI
 
 from vendor_api import account, admin, health
+from vendor_api.alerts.watch import AlertWatch
 from vendor_api.auth import open_pepper
 from vendor_api.auth.changes import KeyChanges
 from vendor_api.auth.service import Authenticator
@@ -26,6 +27,7 @@ from vendor_api.engine.local import close_served, load_served, parse_models, rea
 from vendor_api.errors import install_handlers
 from vendor_api.ledger.auditor import Auditor
 from vendor_api.ledger.commands import LedgerError
+from vendor_api.ledger.holds import count_holds
 from vendor_api.ledger.ledger import Ledger
 from vendor_api.limits.limiter import Limiter
 from vendor_api.limits.opening import open_limiter
@@ -68,14 +70,16 @@ def create_app(
             limiter = await open_limiter(settings, metrics)
             stack.push_async_callback(limiter.close)
             results = Results(settings.result_cache_bytes, metrics.observe_results)
+            app.state.auditor = auditor = _make_auditor(settings, books, metrics)
             app.state.shop = shop = _furnish(
-                books, doorman, served, pool, metrics, limiter, results
+                settings, books, doorman, served, pool, metrics, limiter, results
             )
+            shop.auditor = auditor
             _hear_changes(settings, doorman, stack)
             _run_beside(_sweep(books, metrics), stack)
-            app.state.auditor = auditor = _make_auditor(settings, books, metrics)
             if auditor is not None:
                 _run_beside(auditor.run(), stack)
+            _run_beside(AlertWatch(shop).run(), stack)
             stack.push_async_callback(_finish, shop)
             yield
 
@@ -160,6 +164,7 @@ async def _open_engines(
 
 
 def _furnish(
+    settings: VendorSettings,
     ledger: Ledger,
     authenticator: Authenticator,
     served: Mapping[str, ServedModel],
@@ -172,7 +177,7 @@ def _furnish(
     catalogue = Catalogue(served, meter)
     metrics.watch_engines(catalogue.states)
     counter = Counter(catalogue, meter, pool=pool, metrics=metrics, results=results)
-    return Shop(ledger, authenticator, catalogue, counter, metrics, limiter)
+    return Shop(ledger, authenticator, catalogue, counter, metrics, limiter, settings)
 
 
 def _prepare_decoder() -> None:
@@ -185,11 +190,13 @@ def _prepare_decoder() -> None:
 
 
 async def _sweep(ledger: Ledger, metrics: Metrics) -> None:
-    """Give back what crashed workers hold."""
+    """Give back what crashed workers hold, and publish what is held and how the engines are."""
     while True:
         await asyncio.sleep(SWEEP_SECONDS)
         try:
             metrics.expired_holds.inc(await ledger.sweep())
+            metrics.holds.set(await ledger.read(count_holds))
+            metrics.refresh()
         except LedgerError as error:
             _log.warning("sweep_failed", error=repr(error))
 

@@ -1,6 +1,7 @@
 """What an endpoint may ask for by annotation: the shop it stands in, and who is asking."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -9,16 +10,20 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from shared.errors import ErrorCode
+from vendor_api import notes
+from vendor_api.alerts.alert import Alert
 from vendor_api.auth.access import Scope, check_scope
 from vendor_api.auth.service import Authenticator, InvalidKey, Principal
 from vendor_api.embeddings.service import Counter
 from vendor_api.errors import VendorError
+from vendor_api.ledger.auditor import Auditor
 from vendor_api.ledger.commands import LedgerError
 from vendor_api.ledger.ledger import Ledger
 from vendor_api.limits.limiter import Admission, Limiter
 from vendor_api.metering.refusals import translate
 from vendor_api.metrics import Metrics
 from vendor_api.models.service import Catalogue
+from vendor_api.settings import VendorSettings
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: vl2v_live_…")
 
@@ -43,6 +48,13 @@ class Shop:
     counter: Counter
     metrics: Metrics
     limiter: Limiter
+    settings: VendorSettings
+    auditor: Auditor | None = None
+    """None when the books are checked by command only."""
+    alerts: tuple[Alert, ...] = ()
+    """Those that were on when they were last looked for."""
+    opened_at: int = field(default_factory=lambda: time.time_ns() // 1000)
+    """Microseconds since 1970."""
     draining: bool = False
     """Set when the process is asked to stop: `/readyz` then sends traffic elsewhere."""
     running: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -72,11 +84,13 @@ async def recognise(request: Request, shop: Shop, key: str | None) -> Principal:
         raise _unauthorized("Send your API key as `Authorization: Bearer vl2v_live_…`.")
     try:
         with request.state.watch.measure("auth"):
-            return await shop.authenticator.authenticate(key)
+            principal = await shop.authenticator.authenticate(key)
     except InvalidKey as error:
         raise _unauthorized(f"The API key is refused: {error}.") from error
     except LedgerError as error:
         raise translate(error) from error
+    notes.note(account_id=principal.account_id, key_id=principal.key_id)
+    return principal
 
 
 async def admit(request: Request, shop: Shop, principal: Principal) -> Admission:

@@ -13,7 +13,8 @@ from starlette.responses import Response
 from shared import headers
 from shared.errors import ERROR_KINDS, TYPE_PREFIX, ErrorCode
 from shared.wire import ErrorBody, Problem, ProblemItem
-from vendor_api.auth.keys import redact
+from vendor_api import notes
+from vendor_api.redaction import redact
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -63,6 +64,7 @@ class VendorError(Exception):
 def render(error: VendorError, request_id: str) -> Response:
     """The error as an answer, with `x-should-retry` and, where it helps, `retry-after`."""
     kind = ERROR_KINDS[error.code]
+    notes.note(code=error.code)
     problem = Problem(
         type=TYPE_PREFIX + error.code,
         title=kind.title,

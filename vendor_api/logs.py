@@ -1,40 +1,80 @@
-"""Structured logs on standard error, with every API key blacked out."""
+"""Structured logs on standard error: each line of a request names it, and no line holds a secret."""
 
+import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
+from structlog.typing import Processor
 
-from vendor_api.auth import keys
+from vendor_api import redaction
+from vendor_api.notes import add_notes
 
 __all__ = ["configure_logs", "redact"]
 
 
-def configure_logs(*, json: bool, level: str = "info") -> None:
-    """Set up structlog for a server process: JSON lines, or lines for a person."""
-    renderer = (
-        structlog.processors.JSONRenderer()
-        if json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
+def configure_logs(*, json: bool, level: str = "info", stream: TextIO | None = None) -> None:
+    """Set up the logs of a server process, those of its libraries too: JSON, or for a person.
+
+    They go to `stream`; without one, to what is standard error at the time of each line.
+    """
+    shared: list[Processor] = [
+        add_notes,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        redact,
+    ]
+    renderer = _make_renderer(json)
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            redact,
-            renderer,
-        ],
+        processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream or sys.stderr),
         cache_logger_on_first_use=False,
     )
+    handler = _Handler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                # The record's own exception is formatted after the chain above.
+                structlog.processors.format_exc_info,
+                redact,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    for earlier in [each for each in root.handlers if isinstance(each, _Handler)]:
+        root.removeHandler(earlier)
+    root.addHandler(handler)
+    logging.getLogger("vendor_api").setLevel(level.upper())
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Keep of a key only its prefix, wherever in a line it stands."""
+    """For structlog: the line without secrets, wherever in it they stand."""
     for name, value in event.items():
-        if isinstance(value, str):
-            event[name] = keys.redact(value)
+        if not name.startswith("_") and name != "exc_info":
+            event[name] = redaction.redact_value(name, value)
     return event
+
+
+def _make_renderer(json: bool) -> Processor:
+    if json:
+        return structlog.processors.JSONRenderer()
+    # Plain tracebacks: the prettier ones print the values of local variables, keys among them.
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    def __init__(self, stream: TextIO | None) -> None:
+        super().__init__(stream or sys.stderr)
+        self._given = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = self._given or sys.stderr
+        super().emit(record)

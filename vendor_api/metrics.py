@@ -1,23 +1,33 @@
-"""Every Prometheus metric, declared once; each app has its own registry. No label names an account."""
+"""Every Prometheus metric, declared once; each app has its own registry. No label names an account.
 
+Gauges say how the values of several processes become one (`multiprocess_mode`); nothing here is
+computed only when it is asked for, since another process may be the one that is asked.
+"""
+
+import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from time import perf_counter
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from vendor_api.db.clock import SECOND
 from vendor_api.engine.base import EngineState
 from vendor_api.engine.batcher import BatchReport
 from vendor_api.ledger.auditor import AuditReport
+from vendor_api.recent import RecentAnswers
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
+"""What a client writes there may be anything, and a label must have few values."""
+_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
-__all__ = ["Metrics"]
+OK = "ok"
+"""The outcome of what succeeded."""
+
+__all__ = ["OK", "Metrics", "States"]
 
 
 class States(Protocol):
@@ -29,25 +39,35 @@ class States(Protocol):
 
 
 class Metrics:
-    """What an operator watches: requests, items, batches, queues, ledger operations."""
+    """What an operator watches: requests, items, batches, queues, ledger operations, alerts."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.answers = RecentAnswers()
+        """The last minutes of this process, for alerts."""
+        self._states: States = lambda: ()
+        self._declare_service()
+        self._declare_engines()
+        self._declare_ledger()
+        self._declare_watch()
+
+    def _declare_service(self) -> None:
+        registry = self.registry
         self.requests = Counter(
-            "vl2v_requests", "Answers sent", ["route", "method", "status"], registry=self.registry
+            "vl2v_http_requests", "Answers sent", ["route", "method", "status"], registry=registry
         )
         self.request_seconds = Histogram(
-            "vl2v_request_seconds",
+            "vl2v_http_request_duration_seconds",
             "From the first byte in to the last byte out",
             ["route"],
             buckets=_SECONDS,
-            registry=self.registry,
+            registry=registry,
         )
         self.items = Counter(
             "vl2v_items",
             "Items asked for: charged, free (bought before, repeated or replayed) or failed",
             ["model", "modality", "outcome"],
-            registry=self.registry,
+            registry=registry,
         )
         self.results = Counter(
             "vl2v_results",
@@ -57,78 +77,150 @@ class Metrics:
         )
         self.charged = Counter(
             "vl2v_charged_nanousd",
-            "Captured, in 1e-9 US dollars",
+            "Captured, in 1e-9 US dollars; for graphs, the books are in the database",
             ["model"],
-            registry=self.registry,
-        )
-        self.batch_items = Histogram(
-            "vl2v_batch_items",
-            "Items a batch",
-            ["model", "lane"],
-            buckets=_ITEMS,
-            registry=self.registry,
-        )
-        self.batch_seconds = Histogram(
-            "vl2v_batch_seconds",
-            "Time the model took for a batch",
-            ["model", "lane"],
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self.ledger_seconds = Histogram(
-            "vl2v_ledger_seconds",
-            "Time a ledger operation took",
-            ["operation"],
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self.commit_jobs = Histogram(
-            "vl2v_ledger_commit_jobs",
-            "Ledger commands in one commit",
-            buckets=_ITEMS,
-            registry=self.registry,
-        )
-        self.commit_seconds = Histogram(
-            "vl2v_ledger_commit_seconds",
-            "Time a commit of ledger commands took",
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        self.violations = Gauge(
-            "vl2v_ledger_violations",
-            "Broken rules that the last audit of the books found",
-            registry=self.registry,
-        )
-        self.audit_seconds = Gauge(
-            "vl2v_audit_seconds", "Time the last audit took", registry=self.registry
-        )
-        self.audit_timestamp = Gauge(
-            "vl2v_audit_timestamp_seconds", "When the last audit ended", registry=self.registry
-        )
-        self.ledger_failures = Counter(
-            "vl2v_ledger_failures",
-            "Ledger refusals and failures",
-            ["operation", "error"],
-            registry=self.registry,
-        )
-        self.expired_holds = Counter(
-            "vl2v_expired_holds", "Holds the sweeper gave back", registry=self.registry
+            registry=registry,
         )
         self.limit_decisions = Counter(
             "vl2v_ratelimit_decisions",
             "What the limits of keys said: admitted or refused",
             ["policy", "decision"],
-            registry=self.registry,
+            registry=registry,
+        )
+        self.idempotency = Counter(
+            "vl2v_idempotency",
+            "What was found under a request's idempotency key: new, replayed, or why it was refused",
+            ["result"],
+            registry=registry,
         )
         self.redis_degraded = Gauge(
             "vl2v_redis_degraded",
             "1 while Redis is configured and does not answer",
-            registry=self.registry,
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+
+    def _declare_engines(self) -> None:
+        registry = self.registry
+        self.batch_items = Histogram(
+            "vl2v_embed_batch_size",
+            "Items a batch",
+            ["model", "lane"],
+            buckets=_ITEMS,
+            registry=registry,
+        )
+        self.batch_seconds = Histogram(
+            "vl2v_embed_duration_seconds",
+            "Time the model took for a batch",
+            ["model", "lane"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.queue_depth = Gauge(
+            "vl2v_queue_depth",
+            "Items that wait for the model",
+            ["model"],
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.queue_seconds = Gauge(
+            "vl2v_queue_seconds",
+            "Estimated work ahead of a new item",
+            ["model"],
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.engine_alive = Gauge(
+            "vl2v_engine_alive",
+            "1 while the engine answers",
+            ["model"],
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+
+    def _declare_ledger(self) -> None:
+        registry = self.registry
+        self.ledger_transactions = Counter(
+            "vl2v_ledger_tx",
+            "Operations of the ledger: ok, or the refusal or failure",
+            ["op", "outcome"],
+            registry=registry,
+        )
+        self.ledger_seconds = Histogram(
+            "vl2v_ledger_operation_duration_seconds",
+            "Time a request waited for a ledger operation",
+            ["op"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.commit_jobs = Histogram(
+            "vl2v_ledger_batch_size",
+            "Ledger commands in one commit",
+            buckets=_ITEMS,
+            registry=registry,
+        )
+        self.commit_seconds = Histogram(
+            "vl2v_ledger_commit_duration_seconds",
+            "Time a commit of ledger commands took",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.holds = Gauge(
+            "vl2v_holds_outstanding",
+            "Charges that hold money now, of every process",
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.expired_holds = Counter(
+            "vl2v_holds_expired", "Holds the sweeper gave back", registry=registry
+        )
+
+    def _declare_watch(self) -> None:
+        registry = self.registry
+        self.violations = Gauge(
+            "vl2v_ledger_invariant_violations",
+            "Broken rules that the last audit of the books found",
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.audit_seconds = Gauge(
+            "vl2v_audit_duration_seconds",
+            "Time the last audit took",
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self.audit_timestamp = Gauge(
+            "vl2v_audit_timestamp_seconds",
+            "When the last audit ended",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.alert = Gauge(
+            "vl2v_alert",
+            "1 while the alert is on",
+            ["name", "severity"],
+            registry=registry,
+            multiprocess_mode="livemax",
         )
 
     def watch_engines(self, states: States) -> None:
-        """Publish each engine's queue and life whenever metrics are read."""
-        self.registry.register(_EngineCollector(states))
+        """Publish each engine's queue and life, now and at each `refresh`."""
+        self._states = states
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read each engine's state now."""
+        for model, state in self._states():
+            self.queue_depth.labels(model).set(state.waiting)
+            self.queue_seconds.labels(model).set(state.queued_ms / 1000)
+            self.engine_alive.labels(model).set(state.alive)
+
+    def observe_answer(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count one answer; `route` is a pattern, never a caller's own path."""
+        known = method if method in _METHODS else "other"
+        self.requests.labels(route, known, str(status)).inc()
+        self.request_seconds.labels(route).observe(seconds)
+        self.answers.note(status)
 
     def observe_batch(self, model: str, report: BatchReport) -> None:
         """Count one batch of a model."""
@@ -152,28 +244,13 @@ class Metrics:
 
     @asynccontextmanager
     async def ledger_operation(self, name: str) -> AsyncIterator[None]:
-        """Time a ledger operation and count what it raises."""
-        began = perf_counter()
+        """Time a ledger operation and count how it ended."""
+        began, outcome = perf_counter(), OK
         try:
             yield
-        except Exception as error:
-            self.ledger_failures.labels(name, type(error).__name__).inc()
+        except BaseException as error:
+            outcome = _WORD.sub("_", type(error).__name__).lower()
             raise
         finally:
+            self.ledger_transactions.labels(name, outcome).inc()
             self.ledger_seconds.labels(name).observe(perf_counter() - began)
-
-
-class _EngineCollector(Collector):
-    def __init__(self, states: States) -> None:
-        self._states = states
-
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        """Read each engine's state now."""
-        queued = GaugeMetricFamily("vl2v_queue_ms", "Estimated work that waits", labels=["model"])
-        alive = GaugeMetricFamily(
-            "vl2v_engine_alive", "1 while the engine answers", labels=["model"]
-        )
-        for model, state in self._states():
-            queued.add_metric([model], state.queued_ms)
-            alive.add_metric([model], float(state.alive))
-        return [queued, alive]

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import headers
 from shared.errors import ErrorCode
+from vendor_api import notes
 from vendor_api.errors import VendorError, render
 from vendor_api.metrics import Metrics
 from vendor_api.stopwatch import Stopwatch
@@ -34,6 +35,7 @@ class RequestRecord:
             return
         request_id = f"req_{uuid4().hex}"
         scope.setdefault("state", {}).update(request_id=request_id, watch=Stopwatch())
+        notes.begin(request_id)
         began = time.perf_counter()
         status = 0
 
@@ -47,7 +49,7 @@ class RequestRecord:
         try:
             await self.app(scope, receive, send_named)
         except Exception:
-            _log.exception("request_crashed", request_id=request_id, path=scope["path"])
+            _log.exception("request_crashed", path=scope["path"])
             if status:
                 raise
             error = VendorError(
@@ -55,19 +57,19 @@ class RequestRecord:
             )
             await render(error, request_id)(scope, receive, send_named)
         finally:
-            self._record(scope, status, time.perf_counter() - began, request_id)
+            self._record(scope, status, time.perf_counter() - began)
 
-    def _record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = _route_of(scope)
-        self.metrics.requests.labels(route, scope["method"], str(status)).inc()
-        self.metrics.request_seconds.labels(route).observe(seconds)
+        self.metrics.observe_answer(route, scope["method"], status, seconds)
+        # Who asked, for how many items, what it cost: the request's notes.
         _log.info(
             "request",
-            request_id=request_id,
             method=scope["method"],
+            route=route,
             path=scope["path"],
             status=status,
-            ms=round(seconds * 1000, 1),
+            duration_ms=round(seconds * 1000, 1),
         )
 
 

@@ -1,23 +1,38 @@
-"""The vendor's settings: `VENDOR_*` in the environment; a command's flags override them."""
+"""The vendor's settings: `VENDOR_*` in the environment or, as `VENDOR_*_FILE`, in files.
+
+A command's flags override them.
+"""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from vendor_api.secret_files import SecretFiles
+from vendor_api.thresholds import Thresholds
 
 DEFAULT_DATABASE_URL = "sqlite:///./vendor.db"
 
 __all__ = ["DEFAULT_DATABASE_URL", "VendorSettings"]
 
 
-class VendorSettings(BaseSettings):
+class VendorSettings(Thresholds):
     """Everything that can be set about a vendor; made where it is needed, never at import time."""
 
     model_config = SettingsConfigDict(env_prefix="VENDOR_", extra="ignore", frozen=True)
 
     database_url: str = DEFAULT_DATABASE_URL
     """Where the ledger lives: a SQLite file, or `postgresql+psycopg://…` in production."""
+    database_password: SecretStr | None = None
+    """PostgreSQL's, when the address leaves it out; best given as a file."""
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     """Zero picks a free port."""
@@ -42,6 +57,8 @@ class VendorSettings(BaseSettings):
     """What computes images in fp32: `onnx` is faster where bf16 is missing."""
     engine: Literal["process", "thread"] = "process"
     """Where models compute: each in a process of its own, started again when it dies, or in threads."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """What a model computes on."""
     decode_threads: int = Field(default=2, ge=1)
     max_body_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
     max_inflight_body_bytes: int = Field(default=512 * 1024 * 1024, ge=1024)
@@ -58,8 +75,52 @@ class VendorSettings(BaseSettings):
     """How often the books are checked while serving; 0 leaves it to `ledger verify`."""
     audit_freezes: bool = True
     """Whether an account whose books are wrong is frozen."""
+    metrics_token: SecretStr | None = None
+    """Who sends it as a bearer token may read `/metrics`; without one, this machine alone may."""
     log_json: bool = False
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret among the settings, to be kept out of logs."""
+        given = (self.database_password, self.metrics_token)
+        return tuple(secret.get_secret_value() for secret in given if secret is not None)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is passed, then the environment, then the files that the environment names."""
+        files = SecretFiles(settings_cls)
+        return init_settings, env_settings, files, dotenv_settings, file_secret_settings
+
+    @field_validator("metrics_token", "database_password")
+    @classmethod
+    def _drop_empty(cls, value: SecretStr | None) -> SecretStr | None:
+        return value if value is not None and value.get_secret_value() else None
+
+    @model_validator(mode="after")
+    def _add_password(self) -> Self:
+        if self.database_password is None:
+            return self
+        try:
+            url = make_url(self.database_url)
+        except ArgumentError:
+            return self  # whoever opens it says what is wrong with it
+        if url.get_backend_name() == "postgresql" and not url.password:
+            full = url.set(password=self.database_password.get_secret_value())
+            # Settings are frozen, and this is still their making.
+            object.__setattr__(self, "database_url", full.render_as_string(hide_password=False))
+        return self
 
     @field_validator("models", mode="before")
     @classmethod

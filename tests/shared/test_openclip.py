@@ -250,3 +250,14 @@ def test_damaged_or_missing_weights_are_refused(altered: Any) -> None:
     weights.unlink()
     with pytest.raises(ModelNotFound, match="cannot be loaded"):
         load_openclip(f"local-dir:{folder}")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+def test_a_cuda_device_says_what_the_cpu_says(clip_folder: Path) -> None:
+    spec = f"local-dir:{clip_folder}"
+    slow, fast = load_openclip(spec), load_openclip(spec, device="cuda")
+    assert fast.revision == slow.revision
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    np.testing.assert_allclose(fast.encode_images(pixels), slow.encode_images(pixels), atol=1e-5)
+    tokens = slow.tokenize(["a dog", "two cats and a bird", ""]).tokens
+    np.testing.assert_allclose(fast.encode_texts(tokens), slow.encode_texts(tokens), atol=1e-5)

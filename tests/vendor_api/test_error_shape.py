@@ -9,7 +9,7 @@ from shared.errors import ERROR_KINDS, TYPE_PREFIX, ErrorCode
 from shared.wire import Problem
 from vendor_api.errors import MEDIA_TYPE, VendorError, render
 
-OPEN_ROUTES = {"/healthz", "/readyz", "/metrics"}
+OPEN_ROUTES = {"/healthz", "/readyz", "/metrics", "/metrics/alerts"}
 
 
 @pytest.fixture

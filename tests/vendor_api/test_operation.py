@@ -50,9 +50,9 @@ async def test_metrics_count_items_money_and_batches_and_name_no_account(vendor:
         'vl2v_items_total{modality="text",model="icon-clip",outcome="charged"} 2.0',
         'vl2v_items_total{modality="text",model="icon-clip",outcome="free"} 2.0',
         'vl2v_charged_nanousd_total{model="icon-clip"} 20000.0',
-        'vl2v_requests_total{method="POST",route="/v1/embeddings",status="200"} 2.0',
+        'vl2v_http_requests_total{method="POST",route="/v1/embeddings",status="200"} 2.0',
         'vl2v_engine_alive{model="icon-clip"} 1.0',
-        'vl2v_ledger_seconds_count{operation="capture"} 2.0',
+        'vl2v_ledger_tx_total{op="capture",outcome="ok"} 2.0',
     ):
         assert line in text.splitlines(), text
     account = (await vendor.http.get("/v1/balance")).json()["account_id"]
@@ -111,7 +111,7 @@ class TestAudit:
             while (await vendor.embed("a cat")).status_code != 403:  # noqa: ASYNC110  (the auditor makes it so)
                 await asyncio.sleep(0.02)
         text = (await vendor.http.get("/metrics")).text
-        assert "vl2v_ledger_violations 1.0" in text.splitlines()
+        assert "vl2v_ledger_invariant_violations 1.0" in text.splitlines()
 
     async def test_right_books_are_audited_again_and_again(self, vendor: Any) -> None:
         async with asyncio.timeout(30):
@@ -119,7 +119,7 @@ class TestAudit:
                 await asyncio.sleep(0.01)
         assert vendor.app.state.auditor.last.ok
         text = (await vendor.http.get("/metrics")).text
-        assert "vl2v_ledger_violations 0.0" in text.splitlines()
+        assert "vl2v_ledger_invariant_violations 0.0" in text.splitlines()
 
 
 async def test_the_sweeper_gives_back_what_a_dead_worker_held(shop: Any, ledger: Ledger) -> None:

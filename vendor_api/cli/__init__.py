@@ -26,6 +26,7 @@ MODULES = (
     "ledger",
     "audit_log",
     "backup",
+    "alerts",
     "doctor",
     "demo_teacher",
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -89,7 +90,7 @@ def missing_price(model: str) -> str:
 
 
 def _serve(settings: VendorSettings) -> None:
-    from vendor_api import failpoints
+    from vendor_api import exposition, failpoints
     from vendor_api.app import create_app, load_engines
     from vendor_api.auth import open_pepper
     from vendor_api.auth.service import Authenticator
@@ -98,15 +99,19 @@ def _serve(settings: VendorSettings) -> None:
     from vendor_api.ledger.ledger import Ledger
     from vendor_api.logs import configure_logs
     from vendor_api.metrics import Metrics
+    from vendor_api.redaction import hide
     from vendor_api.server import bind, run_server, url_of
 
     configure_logs(json=settings.log_json, level=settings.log_level)
+    logging.captureWarnings(True)  # a library's warning is a line like any other
     failpoints.arm()
     models = parse_models(settings.models)
     _check_shop(settings, [model.id for model in models])
     with ExitStack() as stack:
         lock = stack.enter_context(ServerLock(settings.database_url))
         listening = stack.enter_context(closing(bind(settings.host, settings.port)))
+        exposition.prepare_folder()
+        stack.callback(exposition.leave_folder)
         metrics = Metrics()
         ledger = Ledger.open(
             settings.database_url,
@@ -117,6 +122,7 @@ def _serve(settings: VendorSettings) -> None:
         if lock.exclusive:
             asyncio.run(ledger.expire_orphans())
         pepper = open_pepper(settings.database_url, settings.key_pepper_file)
+        hide(pepper, *settings.secrets())
         authenticator = Authenticator.open(settings.database_url, pepper)
         stack.callback(lambda: asyncio.run(authenticator.close()))
         engines = load_engines(settings, metrics)

@@ -30,6 +30,7 @@ from vendor_api.ledger.commands import (
     UnknownAccount,
     UnknownCharge,
 )
+from vendor_api.redaction import redact
 from vendor_api.refusal import Refusal
 from vendor_api.settings import VendorSettings
 
@@ -73,7 +74,7 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             raise typer.Exit(_INTERRUPTED) from None
         except (Refusal, PendingMigrations, UnknownRevision, LedgerError, DBAPIError) as error:
-            typer.echo(f"vl2v-vendor: {explain(error)}", err=True)
+            typer.echo(f"vl2v-vendor: {redact(explain(error))}", err=True)
             raise typer.Exit(1) from error
 
 

@@ -158,11 +158,22 @@ def _create_engine(url: URL, busy_timeout_s: float, *, begin: str, pool_size: in
     }
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     arguments = {"options": options, "connect_timeout": STATEMENT_TIMEOUT_S, **_GIVE_UP}
-    return create_engine(url, connect_args=arguments, pool_pre_ping=True, pool_size=pool_size)
+    return create_engine(
+        url,
+        connect_args=arguments,
+        pool_pre_ping=True,
+        pool_size=pool_size,
+        hide_parameters=True,  # what customers send is not for logs
+    )
 
 
 def _create_sqlite(url: URL, busy_timeout_s: float, begin: str, pool_size: int) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": busy_timeout_s}, pool_size=pool_size)
+    engine = create_engine(
+        url,
+        connect_args={"timeout": busy_timeout_s},
+        pool_size=pool_size,
+        hide_parameters=True,  # as above
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:

@@ -10,6 +10,7 @@ from typing import NoReturn
 from shared.digests import digest_request
 from shared.errors import ErrorCode
 from shared.headers import SERVER_TIMING
+from vendor_api import notes
 from vendor_api.auth.access import check_model
 from vendor_api.auth.service import Principal
 from vendor_api.embeddings.answer import Delivery, Sale, find_problems, write_answer
@@ -78,6 +79,7 @@ class Counter:
         check_terms(terms, model.info)
         asks = await asyncio.get_running_loop().run_in_executor(self._pool, call.read, model.info)
         check_count(terms, len(asks))
+        notes.note(model=model.info.id, items=len(asks))
         await call.admission.weigh(len(asks))
         quote = quote_items([_as_asked(ask) for ask in asks], prices)
         order = _order(call, model, asks, quote)

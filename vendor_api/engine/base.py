@@ -40,6 +40,8 @@ class EngineState:
     queued_ms: float
     """Estimated work ahead of a new item."""
     revision: str
+    waiting: int = 0
+    """Items that no batch has begun with."""
 
 
 @dataclass(frozen=True, slots=True)

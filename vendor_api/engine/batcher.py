@@ -143,7 +143,8 @@ class Batcher:
     def state(self) -> EngineState:
         """See `Engine.state`."""
         queued = sum(lane.queued_ms for lane in self._lanes.values()) + self._batch_ms
-        return EngineState(self._alive(), queued, self._model.info.revision)
+        waiting = sum(len(lane.entries) for lane in self._lanes.values())
+        return EngineState(self._alive(), queued, self._model.info.revision, waiting)
 
     def close(self, timeout_s: float | None = None) -> None:
         """Finish what waits, then stop the thread."""

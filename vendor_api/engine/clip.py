@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from shared.codecs import Vector
-from shared.openclip import LOCAL_DIR, OpenClip, Precision, load_openclip
+from shared.openclip import LOCAL_DIR, ModelNotFound, OpenClip, Precision, load_openclip
 from shared.pixels import hash_probe
 from shared.tokens import TokenizedTexts
 from vendor_api.engine.base import ModelInfo, Pixels, Runtime
@@ -36,12 +37,15 @@ class ClipModel:
         precision: Precision = "fp32",
         runtime: Runtime = "torch",
         threads: int | None = None,
+        device: str = "cpu",
     ) -> "ClipModel":
         """Load `spec` to be sold as `model_id`.
 
         Raises `shared.openclip.ModelNotFound`, and Refusal when `runtime` cannot be had.
         """
-        clip = load_openclip(spec, precision)
+        if device == "cuda":
+            _prepare_cuda()
+        clip = load_openclip(spec, precision, device)
         info = ModelInfo(
             id=model_id,
             revision=clip.revision,
@@ -56,6 +60,10 @@ class ClipModel:
         )
         model = cls(clip, info)
         if runtime == "onnx":
+            if device != "cpu":
+                raise Refusal(
+                    "VENDOR_RUNTIME=onnx computes on the processor: leave VENDOR_DEVICE out"
+                )
             model.use_onnx(threads)
         return model
 
@@ -82,6 +90,12 @@ class ClipModel:
     def tokenize(self, texts: Sequence[str]) -> TokenizedTexts:
         """See `Preparation`."""
         return self._clip.tokenize(texts)
+
+
+def _prepare_cuda() -> None:
+    if not torch.cuda.is_available():
+        raise ModelNotFound("there is no CUDA device that torch can use: set VENDOR_DEVICE=cpu")
+    torch.backends.cudnn.allow_tf32 = False  # ten bits of mantissa are not fp32
 
 
 def _created(spec: str) -> int:

@@ -13,6 +13,7 @@ from vendor_api.settings import VendorSettings
 if TYPE_CHECKING:
     from vendor_api.engine.clip import ClipModel
 
+Device = Literal["cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
 Place = Literal["process", "thread"]
 
@@ -36,6 +37,7 @@ class Manner:
     precision: Precision = "fp32"
     runtime: Runtime = "torch"
     """Of images in fp32; texts are torch's."""
+    device: Device = "cpu"
     threads: int | None = None
     place: Place = "process"
 
@@ -62,7 +64,9 @@ def parse_models(texts: Sequence[str]) -> tuple[ModelSpec, ...]:
 
 def read_manner(settings: VendorSettings) -> Manner:
     """How these settings want models computed."""
-    return Manner(settings.precision, settings.runtime, settings.threads, settings.engine)
+    return Manner(
+        settings.precision, settings.runtime, settings.device, settings.threads, settings.engine
+    )
 
 
 def load_clip(model: ModelSpec, manner: Manner) -> "ClipModel":
@@ -72,7 +76,12 @@ def load_clip(model: ModelSpec, manner: Manner) -> "ClipModel":
 
     try:
         return ClipModel.load(
-            model.id, model.spec, manner.precision, manner.runtime, manner.threads
+            model.id,
+            model.spec,
+            manner.precision,
+            manner.runtime,
+            manner.threads,
+            manner.device,
         )
     except ModelNotFound as error:
         raise Refusal(str(error)) from error
@@ -120,7 +129,9 @@ def _load_process(
     from vendor_api.engine.process import ModelProcess, WorkerOrder
 
     worker = ModelProcess(
-        WorkerOrder(model.id, model.spec, manner.precision, manner.runtime, manner.threads)
+        WorkerOrder(
+            model.id, model.spec, manner.precision, manner.runtime, manner.device, manner.threads
+        )
     )
     try:
         preparation = ClipPreparation(model.spec, worker.info, worker.fill)

@@ -59,6 +59,7 @@ class WorkerOrder:
     spec: str
     precision: str = "fp32"
     runtime: str = "torch"
+    device: str = "cpu"
     threads: int | None = None
 
 
@@ -147,6 +148,7 @@ class ModelProcess:
             "spec": order.spec,
             "precision": order.precision,
             "runtime": order.runtime,
+            "device": order.device,
             "threads": order.threads,
             "line": theirs[0].fileno(),
             "pulse": theirs[1].fileno(),

@@ -64,7 +64,12 @@ def _load(line: Connection, given: dict[str, Any]) -> "ClipModel | None":
         limit_threads(given["threads"])
     try:
         return ClipModel.load(
-            given["id"], given["spec"], given["precision"], given["runtime"], given["threads"]
+            given["id"],
+            given["spec"],
+            given["precision"],
+            given["runtime"],
+            given["threads"],
+            given["device"],
         )
     except (ModelNotFound, Refusal) as error:
         line.send_bytes(json.dumps({"refusal": str(error)}).encode())

@@ -9,7 +9,7 @@ from vendor_api.db.tables import charge
 # A literal: with a bound parameter neither engine would use the index over held charges only.
 HELD = charge.c.state == literal_column("'held'")
 
-__all__ = ["HELD", "Holding", "held_by", "list_holds"]
+__all__ = ["HELD", "Holding", "count_holds", "held_by", "list_holds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,12 @@ class Holding:
 
     reserved_nanousd: int
     held_at: int
+
+
+def count_holds(connection: Connection) -> int:
+    """How many charges hold money now, of every account."""
+    query = select(func.count()).select_from(charge).where(HELD)
+    return int(connection.execute(query).scalar_one())
 
 
 def held_by(account_id: str) -> ColumnElement[bool]:

@@ -13,16 +13,21 @@ from functools import partial
 import structlog
 
 from shared.errors import ErrorCode
+from shared.money import format_usd
 from shared.wire import Modality
-from vendor_api import failpoints
+from vendor_api import failpoints, notes
 from vendor_api.errors import VendorError
 from vendor_api.ledger.commands import (
     Hold,
+    KeyReused,
     LedgerError,
     LedgerUnavailable,
+    NothingValid,
     Price,
     Receipt,
     Replay,
+    ReplayLimit,
+    RequestInFlight,
     Reserve,
 )
 from vendor_api.ledger.ledger import Ledger
@@ -39,6 +44,14 @@ Work = Callable[[Sequence[bool]], Awaitable[Sequence[bool]]]
 """From the lines to do to the lines that were done."""
 
 __all__ = ["LEDGER_SECONDS", "Meter", "NothingDelivered", "Order", "Settlement", "Work"]
+
+_REFUSED: Mapping[type, str] = {
+    KeyReused: "conflict",
+    RequestInFlight: "in_flight",
+    NothingValid: "spent",
+    ReplayLimit: "replay_limit",
+}
+"""How the metric calls what stands under a key that cannot be used again now."""
 
 _log = structlog.get_logger("vendor")
 
@@ -99,6 +112,7 @@ class Meter:
             claim = await self._reserve(order)
         if isinstance(claim, Replay):
             await work(await self._find_bought(order))
+            notes.note(replayed=True, cost_usd=format_usd(0))
             return _replayed(claim, len(order.quote.lines))
         try:
             await failpoints.pause("after_reserve")
@@ -156,13 +170,26 @@ class Meter:
             revision=order.revision,
             lines=order.quote.lines,
         )
-        async with self._ask("reserve"):
-            return await self._ledger.reserve(command)
+        try:
+            async with self._ask("reserve"):
+                claim = await self._ledger.reserve(command)
+        except VendorError as error:
+            self._count_key(_REFUSED.get(type(error.__cause__)))
+            raise
+        self._count_key("new" if isinstance(claim, Hold) else "replayed")
+        notes.note(charge_id=claim.charge_id)
+        return claim
+
+    def _count_key(self, result: str | None) -> None:
+        if result is not None:
+            self._metrics.idempotency.labels(result).inc()
 
     async def _capture(self, hold: Hold, delivered: Sequence[bool], order: Order) -> Receipt:
         failed, repeated = _count_others(order, delivered)
         async with self._ask("capture"):
-            return await self._ledger.capture(hold, delivered, failed=failed, repeated=repeated)
+            receipt = await self._ledger.capture(hold, delivered, failed=failed, repeated=repeated)
+        notes.note(cost_usd=format_usd(receipt.cost_nanousd))
+        return receipt
 
     async def _release(self, hold: Hold, *, final: bool) -> None:
         try:

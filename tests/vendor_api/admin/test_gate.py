@@ -11,11 +11,11 @@ from vendor_api.auth.operators import revoke_operator
 from vendor_api.auth.repository import list_keys
 from vendor_api.db import read_clock
 from vendor_api.dependencies import CurrentPrincipal
+from vendor_api.health import admit_watcher
 
 OPEN = {
     "/healthz",
     "/readyz",
-    "/metrics",
     "/docs",
     "/docs/oauth2-redirect",
     "/openapi.json",
@@ -54,6 +54,7 @@ def admin_routes(app: Any) -> list[tuple[str, str]]:
 
 async def test_every_route_asks_who_is_there(office: Any) -> None:
     doors = {CurrentPrincipal.__metadata__[0].dependency, admit_operator, admit_reader}  # type: ignore[attr-defined]
+    doors.add(admit_watcher)
     seen = set()
     for route in iter_route_contexts(office.vendor.app.routes):
         seen.add(route.path)

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 import structlog
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -165,3 +166,14 @@ def test_sigterm_drains_without_losing_a_request(
     with shop.database.read() as connection:
         rows = connection.exec_driver_sql("SELECT state, cost_nanousd FROM charge").all()
     assert [tuple(row) for row in rows] == [("captured", 4_000_000)]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_a_device_that_is_not_there(
+    run: Any, shop: Any, clip_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("serve", "--model", f"{MODEL}=local-dir:{clip_folder}", "--port", "0")
+    monkeypatch.setenv("VENDOR_DEVICE", "cuda")
+    assert_refused(run(*arguments), "no CUDA device", "VENDOR_DEVICE=cpu")
+    monkeypatch.setenv("VENDOR_DEVICE", "abacus")
+    assert_refused(run(*arguments), "VENDOR_DEVICE")
