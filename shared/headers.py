@@ -8,6 +8,8 @@ COST_USD = "x-cost-usd"
 BALANCE_USD = "x-balance-usd"
 """Decimal dollars, nine places, still available to the account after this answer."""
 CHARGE_ID = "x-charge-id"
+SPACE_ID = "x-space-id"
+"""The private space of the account that these vectors lie in; absent: everybody's."""
 SHOULD_RETRY = "x-should-retry"
 """`true` or `false`: the vendor's word on whether the same request may be sent again."""
 RETRY_AFTER = "retry-after"
@@ -34,5 +36,6 @@ __all__ = [
     "RETRY_AFTER",
     "RETRY_AFTER_MS",
     "SHOULD_RETRY",
+    "SPACE_ID",
     "X_RATELIMIT",
 ]

@@ -52,6 +52,10 @@ class VendorSettings(BaseSettings):
     """How often the books are checked while serving; 0 leaves it to `ledger verify`."""
     audit_freezes: bool = True
     """Whether an account whose books are wrong is frozen."""
+    erase_days: int = Field(default=30, ge=0, le=36500)
+    """Days after an account is closed until its digests and names are erased."""
+    erase_seconds: float = Field(default=3600.0, ge=0)
+    """How often closed accounts are looked for while serving; 0 leaves it to `retention erase`."""
     log_json: bool = False
     log_level: str = "info"
 

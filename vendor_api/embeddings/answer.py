@@ -33,6 +33,8 @@ def write_answer(
     quote: Quote,
     work: Work,
     settlement: Settlement,
+    *,
+    space_id: str | None = None,
 ) -> Delivery:
     """`EmbeddingResponse` as JSON, without a detour through pydantic: vectors are most of it."""
     first, problems = quote.first_of, find_problems(asks, quote, work)
@@ -62,9 +64,11 @@ def write_answer(
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens, "images": images},
         "cost_usd": format_usd(settlement.cost_nanousd),
         "charge_id": settlement.charge_id,
+        "space_id": space_id,
     }
     # float32 straight from numpy: shortest digits that read back to the same float32.
-    return Delivery(orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY), _headers(settlement))
+    body = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Delivery(body, _headers(settlement, space_id))
 
 
 def find_problems(asks: Sequence[Ask], quote: Quote, work: Work) -> list[ItemError | None]:
@@ -81,10 +85,12 @@ def _encode(vector: Vector, request: EmbeddingRequest) -> Any:
     return vector
 
 
-def _headers(settlement: Settlement) -> dict[str, str]:
+def _headers(settlement: Settlement, space_id: str | None) -> dict[str, str]:
     named = {
         headers.COST_USD: format_usd(settlement.cost_nanousd),
         headers.BALANCE_USD: format_usd(settlement.available_nanousd),
         headers.CHARGE_ID: settlement.charge_id,
     }
+    if space_id is not None:
+        named[headers.SPACE_ID] = space_id
     return named | ({headers.IDEMPOTENCY_REPLAYED: "true"} if settlement.replayed else {})

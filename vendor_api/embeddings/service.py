@@ -22,7 +22,8 @@ from vendor_api.limits.limiter import Admission
 from vendor_api.metering.quote import Asked, Quote, quote_items
 from vendor_api.metering.service import Meter, NothingDelivered, Order, Settlement
 from vendor_api.metrics import Metrics
-from vendor_api.models.service import Catalogue
+from vendor_api.models.service import Catalogue, name_revision
+from vendor_api.spaces import Rotation, Spaces
 
 __all__ = ["Call", "Counter"]
 
@@ -52,19 +53,22 @@ class Counter:
         *,
         pool: Executor,
         metrics: Metrics,
+        spaces: Spaces,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalogue = catalogue
         self._meter = meter
         self._pool = pool
         self._metrics = metrics
+        self._spaces = spaces
         self._clock = clock
 
     async def respond(self, call: Call) -> Delivery:
         """The answer, its charge committed. Raises VendorError or ClientGone: then nothing is charged."""
         deadline = self._clock() + REQUEST_SECONDS
         request = call.request
-        model = self._catalogue.find(request.model)
+        space = call.principal.space
+        model = self._catalogue.find(request.model, space)
         check_model(call.principal, model.info.id)
         prices = await self._catalogue.prices(model.info.id)
         _check_options(request, model.info)
@@ -83,6 +87,7 @@ class Counter:
             gone=call.gone,
             atomic=request.atomic,
             partial_ok=request.partial_ok,
+            rotation=await self._find_rotation(call, model),
         )
         try:
             settlement = await self._meter.sell(order, work.run)
@@ -92,7 +97,18 @@ class Counter:
         except VendorError as error:
             raise _restate(error, request) from error.__cause__
         self._count(model.info.id, asks, quote, work, settlement)
-        return write_answer(request, model.name, asks, quote, work, settlement)
+        name = f"{model.info.id}@{name_revision(model, space)}"
+        space_id = None if space is None else space.id
+        return write_answer(request, name, asks, quote, work, settlement, space_id=space_id)
+
+    async def _find_rotation(self, call: Call, model: ServedModel) -> Rotation | None:
+        """What takes the model's vectors to the account's space, made before any money is held."""
+        space, info = call.principal.space, model.info
+        if space is None:
+            return None
+        return await self._spaces.open(
+            space, revision=info.revision, dimension=info.dimension, pool=self._pool
+        )
 
     async def _refuse(self, call: Call, order: Order, asks: list[Ask]) -> NoReturn:
         """Refuse what the cheap checks have refused; for good, if the client has named it."""
@@ -160,9 +176,11 @@ def _name_options(request: EmbeddingRequest) -> str:
 
 
 def _order(call: Call, model: ServedModel, asks: list[Ask], quote: Quote) -> Order:
+    # Another space is another content: a replay or a remembered answer never crosses over. What was
+    # bought is remembered by the weights alone, so that the same picture is free in a new space.
     fingerprint = digest_request(
         model=model.info.id,
-        revision=model.info.revision,
+        revision=name_revision(model, call.principal.space),
         options=_name_options(call.request),
         items=[ask.modality.encode() + ask.digest for ask in asks],
     )

@@ -20,6 +20,7 @@ from vendor_api.engine.base import (
 )
 from vendor_api.errors import VendorError
 from vendor_api.metering.service import NothingDelivered
+from vendor_api.spaces import Rotation
 
 _NOT_CHARGED = ItemError(
     code=ErrorCode.NOT_READY,
@@ -46,6 +47,7 @@ class Work:
         gone: asyncio.Event,
         atomic: bool = False,
         partial_ok: bool = False,
+        rotation: Rotation | None = None,
     ) -> None:
         self._model = model
         self._asks = asks
@@ -54,6 +56,7 @@ class Work:
         self._gone = gone
         self._atomic = atomic
         self._partial_ok = partial_ok
+        self._rotation = rotation
         self._failure: str | None = None
         """Of the machine, not of an item."""
         self.vectors: list[Vector | None] = [None] * len(asks)
@@ -76,7 +79,7 @@ class Work:
         if self._gone.is_set():
             raise ClientGone
         outcomes = await self._embed([item for item in prepared if item is not None])
-        for line, outcome in zip(ready, outcomes, strict=True):
+        for line, outcome in zip(ready, await self._rotate(outcomes), strict=True):
             self._note(line, outcome)
         self._check_problems()
         if not any(vector is not None for vector in self.vectors):
@@ -143,6 +146,19 @@ class Work:
             raise _unavailable(error) from error
         finally:
             leaving.cancel()
+
+    async def _rotate(self, outcomes: list[Vector | ItemFailure]) -> list[Vector | ItemFailure]:
+        """The same outcomes in the account's space, before anything is charged for them."""
+        if self._rotation is None:
+            return outcomes
+        places = [i for i, each in enumerate(outcomes) if not isinstance(each, ItemFailure)]
+        vectors = [each for each in outcomes if not isinstance(each, ItemFailure)]
+        loop = asyncio.get_running_loop()
+        turned = await loop.run_in_executor(self._pool, self._rotation.turn, vectors)
+        rotated = list(outcomes)
+        for place, vector in zip(places, turned, strict=True):
+            rotated[place] = vector
+        return rotated
 
     def _note(self, line: int, outcome: Vector | ItemFailure) -> None:
         if isinstance(outcome, ItemFailure) and outcome.fault == "engine":
