@@ -28,8 +28,12 @@ async def send_file(
     def query(connection: Connection) -> IO[bytes]:
         # A slow reader must not hold a transaction open: the rows wait in a file of their own.
         file = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
-        write(connection, file)
-        file.seek(0)
+        try:
+            write(connection, file)
+            file.seek(0)
+        except BaseException:
+            file.close()
+            raise
         return file
 
     file = await survey(shop, query)

@@ -1,7 +1,7 @@
 """Private spaces, and the end of accounts.
 
-An account that was closed before has its closing dated to the migration: what is to be erased after
-a closing waits from then on.
+An account that was closed before, with nothing left on it, has its closing dated to the migration:
+what is to be erased after a closing waits from then on. One with money left is closed by the command.
 """
 
 from alembic import op
@@ -66,7 +66,9 @@ NOW = {
 }
 CLOSED_BEFORE = """
 INSERT INTO account_closure (account_id, closed_at, reason, refunded_nanousd, forfeited_nanousd)
-SELECT id, {now}, 'closed by an earlier version', 0, 0 FROM account WHERE status = 'closed'
+SELECT a.id, {now}, 'closed before this was written down', 0, 0
+FROM account a JOIN account_balance b ON b.account_id = a.id
+WHERE a.status = 'closed' AND b.credited_nanousd = b.debited_nanousd
 """
 
 
