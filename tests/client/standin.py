@@ -18,6 +18,7 @@ from shared.codecs import encode_base64
 from shared.digests import digest_image, digest_text
 from shared.errors import ERROR_KINDS, TYPE_PREFIX, ErrorCode
 from shared.money import format_usd
+from shared.revision import split_space
 
 KEY = "vl2v_live_abcdefghijkl_" + "s" * 43 + "crc123"
 REVISION = "0123456789abcdef"
@@ -207,6 +208,7 @@ class StandInVendor:
             "usage": {"prompt_tokens": 0, "total_tokens": 0, "images": known.images},
             "cost_usd": format_usd(cost),
             "charge_id": f"chg_{known.number:04}",
+            "space_id": split_space(self.revision)[1],
         }
         return self._say(document, extra)
 
@@ -251,6 +253,7 @@ class StandInVendor:
             "price_per_image_usd": format_usd(IMAGE_NANOUSD),
             "price_per_text_usd": format_usd(TEXT_NANOUSD),
             "rebuy_free_days": self.rebuy_free_days,
+            "space_id": split_space(self.revision)[1],
         }
 
     def _say(
