@@ -74,6 +74,8 @@ class StandInVendor:
     replays: int = 1000
     """How often a charge is replayed."""
     revision: str = REVISION
+    export: bytes = b""
+    """What `GET /v1/account/export` answers."""
     charges: dict[str, StandInCharge] = field(default_factory=dict)
     sold: list[bytes] = field(default_factory=list)
     """Digests in the order they were charged; one that occurs twice was paid twice."""
@@ -120,6 +122,8 @@ class StandInVendor:
                     "as_of": "2026-11-22T09:00:00Z",
                 }
             )
+        if path == "/v1/account/export":
+            return 200, {"content-type": "application/zip"}, self.export
         if path == "/v1/usage":
             total = format_usd(self.debited)
             row = {

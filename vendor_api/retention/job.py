@@ -36,7 +36,7 @@ def erase_due(
     """
     with database.read() as connection:
         due = accounts_to_erase(connection, read_clock(connection), days=days)
-    erased = []
+    erased: list[Erased] = []
     for found in due:
         gone = slice_size
         while gone:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import structlog
@@ -17,7 +16,7 @@ from PIL import Image, ImageDraw
 from shared.codecs import Vector
 from tests.ledger.tiny import DIMENSION, INFO, SIDE, TinyPreparation
 from vendor_api.app import create_app
-from vendor_api.engine.base import ServedModel
+from vendor_api.engine.base import ModelInfo, ServedModel
 from vendor_api.engine.batcher import Batcher
 from vendor_api.logs import configure_logs
 from vendor_api.server import bind, configure, url_of
@@ -56,9 +55,10 @@ def draw(label: str, ink: tuple[int, int, int], x: int = 14, y: int = 14) -> Ima
 class ShapeModel:
     """Sees how dark a picture's rows and columns are; a class's word means its middle picture."""
 
-    info: Any = replace(INFO, prompt_templates=("a {}", "one {}"), logit_scale=20.0)
+    info: ModelInfo = INFO
 
     def __post_init__(self) -> None:
+        self.info = replace(INFO, prompt_templates=("a {}", "one {}"), logit_scale=20.0)
         self._map = np.random.default_rng(1).normal(size=(2 * SIDE, DIMENSION))
         pictures = [TinyPreparation().preprocess(draw(name, (10, 10, 10))) for name in CLASSES]
         seen = self.encode_images(np.stack(pictures))

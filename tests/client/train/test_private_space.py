@@ -6,6 +6,7 @@ which a sum is added up.
 """
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ class Customer:
             revision = store.model("icon-clip").revision
             with store.database.read() as connection:
                 rows = connection.exec_driver_sql("SELECT modality, digest FROM embedding").all()
-            found = {}
+            found: dict[bytes, Any] = {}
             for modality in ("image", "text"):
                 digests = [row.digest for row in rows if row.modality == modality]
                 found |= store.get_many(revision, modality, digests, purpose="evaluation")

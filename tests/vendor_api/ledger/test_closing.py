@@ -20,6 +20,7 @@ from vendor_api.ledger.commands import (
     AccountFrozen,
     Adjust,
     Credit,
+    Hold,
     ReferenceReused,
     Refund,
     UnknownAccount,
@@ -44,6 +45,7 @@ def close(shop, ref=None, account_id=None, *, at=0):
 def buy(shop, key, *names):
     def act(connection, now):
         hold = reserve(connection, now, shop.reserve(key, *names))
+        assert isinstance(hold, Hold)
         return capture(connection, now, hold, [True] * len(names))
 
     return work(shop, act)
@@ -133,6 +135,7 @@ def test_who_owes_money_pays_first(shop):
     def owe(connection, now):
         set_credit_limit(connection, shop.account.id, 50 * CENT)
         hold = reserve(connection, now, shop.reserve("k", *(str(n) for n in range(12_000))))
+        assert isinstance(hold, Hold)
         capture(connection, now, hold, [True] * 12_000)
 
     work(shop, owe)
@@ -181,7 +184,9 @@ def test_a_closed_account_is_given_and_sold_nothing_more(shop, pepper):
     with shop.database.read() as connection:
         found = find_key(connection, key.key_id)
         assert found is not None
-        assert found.revoked_at == find_closure(connection, shop.account.id).closed_at
+        closure = find_closure(connection, shop.account.id)
+        assert closure is not None
+        assert found.revoked_at == closure.closed_at
     require_empty(shop)
 
 
@@ -236,7 +241,9 @@ def test_every_history_ends_at_zero(shop, credits, bought, refunds, days):
             names = [f"{name}{n}" for n in range(count)]
             lines = shop.lines(*(n[-30:] for n in names))
             order = shop.reserve(name, account_id=account.id, lines=lines)
-            capture(connection, now, reserve(connection, now, order), [True] * count)
+            hold = reserve(connection, now, order)
+            assert isinstance(hold, Hold)
+            capture(connection, now, hold, [True] * count)
 
     work(shop, trade)
     closure = close(shop, f"wire {name}" if refunds else None, account.id, at=days * DAY)

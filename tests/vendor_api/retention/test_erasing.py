@@ -15,6 +15,7 @@ from vendor_api.ledger.accounts import create_account, find_account
 from vendor_api.ledger.audit import audit
 from vendor_api.ledger.capture import capture
 from vendor_api.ledger.closing import Close, close_account, find_closure
+from vendor_api.ledger.commands import Hold
 from vendor_api.ledger.reservation import reserve
 from vendor_api.retention import KEPT, Eraser, accounts_to_erase, erase_due
 
@@ -26,8 +27,9 @@ def change(shop, act):
 
 def buy(shop, account_id, key, *names):
     def act(connection, now):
-        order = shop.reserve(key, *names, account_id=account_id)
-        capture(connection, now, reserve(connection, now, order), [True] * len(names))
+        hold = reserve(connection, now, shop.reserve(key, *names, account_id=account_id))
+        assert isinstance(hold, Hold)
+        capture(connection, now, hold, [True] * len(names))
 
     change(shop, act)
 
@@ -73,7 +75,7 @@ def test_digests_and_names_go_and_money_stays(shop, bob, pepper):
     buy(shop, shop.account.id, "a", "picture 1")
     close(shop, bob, days_ago=31)
     before = audit(shop.database)
-    heard = []
+    heard: list[int] = []
     (gone,) = erase_due(shop.database, days=30, slice_size=3, progress=heard.append)
     assert (gone.account_id, gone.purchases, gone.keys) == (bob, 7, 1)
     assert heard == [3, 3, 1, 0]
@@ -81,11 +83,14 @@ def test_digests_and_names_go_and_money_stays(shop, bob, pepper):
     with shop.database.read() as connection:
         assert find_account(connection, bob).name == f"closed {bob}"
         stored = find_key(connection, key.key_id)
+        assert stored is not None
         assert (stored.name, stored.secret_hmac, stored.last_used_at) == ("", b"", None)
         log = list_actions(connection, subject=bob)
         assert (log[-1].actor, log[-1].action) == ("retention", "account.erase")
         assert log[-1].detail == {"purchases": 7, "keys": 1}
-        assert find_closure(connection, bob).erased_at is not None
+        closure = find_closure(connection, bob)
+        assert closure is not None
+        assert closure.erased_at is not None
     after = audit(shop.database)
     assert after.ok, after.violations
     assert (before.charges, before.credited_nanousd) == (after.charges, after.credited_nanousd)
