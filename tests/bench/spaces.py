@@ -10,6 +10,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -32,11 +33,11 @@ def measure(
     space = spaces.name("acct_bench", 1)
     rows = []
     for dimension in dimensions:
-        making = _time(lambda d=dimension: spaces.derive(space, "rev", d), 1)  # type: ignore[misc]
+        making = _time(partial(spaces.derive, space, "rev", dimension), 1)
         rotation = spaces.derive(space, "rev", dimension)
         for batch in batches:
             vectors = list(rng.normal(size=(batch, dimension)).astype(np.float32))
-            best = _time(lambda v=vectors: rotation.turn(v), repeats)  # type: ignore[misc]
+            best = _time(partial(rotation.turn, vectors), repeats)
             rows.append(
                 {
                     "dimension": dimension,

@@ -14,6 +14,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,22 +24,55 @@ from shared.codecs import Vector
 __all__ = ["Rotation", "derive_rotation", "derive_seed", "draw_orthogonal"]
 
 
+_COLUMNS = 32
+_ONE_THREAD = 2**18
+"""Multiplications up to which OpenBLAS works in the thread that asks. Beyond, it starts threads of its
+own that wait for a core each; beside a model that keeps every core busy, that took a thousand times as
+long."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rotation:
     """An orthogonal map of vectors."""
 
-    matrix: NDArray[np.float32]
-    """float32[d, d], rounded from float64: cosines change by some 10⁻⁷."""
+    dimension: int
+    blocks: NDArray[np.float32]
+    """float32[n, d, 32]: the matrix by blocks of columns, rounded from float64; the last is filled up
+    with nought. Cosines change by some 10⁻⁷."""
+
+    @classmethod
+    def of(cls, matrix: NDArray[np.float64]) -> Self:
+        """The rotation that a float64[d, d] matrix is."""
+        dimension = len(matrix)
+        count = -(-dimension // _COLUMNS)
+        filled = np.zeros((dimension, count * _COLUMNS), dtype=np.float32)
+        filled[:, :dimension] = matrix
+        blocks = filled.reshape(dimension, count, _COLUMNS).transpose(1, 0, 2)
+        return cls(dimension, np.ascontiguousarray(blocks))
+
+    @property
+    def matrix(self) -> NDArray[np.float32]:
+        """float32[d, d]."""
+        columns = self.blocks.transpose(1, 0, 2).reshape(self.dimension, -1)
+        return np.ascontiguousarray(columns[:, : self.dimension])
 
     def turn(self, vectors: Sequence[Vector]) -> list[Vector]:
         """Each float32[d] vector rotated; CPU work for a thread."""
-        return list(np.stack(vectors) @ self.matrix) if vectors else []
+        if not vectors:
+            return []
+        rows, at_once = np.stack(vectors), max(1, _ONE_THREAD // (_COLUMNS * self.dimension))
+        parts = [self._turn(rows[i : i + at_once]) for i in range(0, len(rows), at_once)]
+        return [vector for part in parts for vector in part]
+
+    def _turn(self, rows: Vector) -> Vector:
+        turned = np.matmul(rows[None], self.blocks).transpose(1, 0, 2).reshape(len(rows), -1)
+        return np.ascontiguousarray(turned[:, : self.dimension])
 
 
 def derive_rotation(secret: bytes, dimension: int, *names: str) -> Rotation:
     """The rotation that these names have under the secret; the same for ever."""
     seed = derive_seed(secret, str(dimension), *names)
-    return Rotation(draw_orthogonal(seed, dimension).astype(np.float32))
+    return Rotation.of(draw_orthogonal(seed, dimension))
 
 
 def derive_seed(secret: bytes, *names: str) -> bytes:

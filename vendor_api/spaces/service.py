@@ -5,6 +5,7 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from vendor_api.spaces.rotations import Rotation, derive_rotation, derive_seed
 
@@ -14,6 +15,8 @@ _PURPOSE = "vl2v private space"
 _ID_DIGITS = 8
 
 __all__ = ["Space", "Spaces"]
+
+_Key: TypeAlias = "tuple[Space, str, int]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class Spaces:
         self._secret = derive_seed(pepper, _PURPOSE)
         self._kept_bytes = kept_bytes
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[Space, str, int], Rotation] = OrderedDict()
+        self._kept: OrderedDict[_Key, Rotation] = OrderedDict()
+        self._making: dict[_Key, asyncio.Future[Rotation]] = {}
 
     def name(self, account_id: str, serial: int) -> Space:
         """The account's space of that number."""
@@ -45,12 +49,17 @@ class Spaces:
     async def open(
         self, space: Space, *, revision: str, dimension: int, pool: Executor
     ) -> Rotation:
-        """The space's rotation of one revision of a model; made in the pool when it is not known."""
-        known = self._kept.get((space, revision, dimension))
+        """The space's rotation of one revision of a model; made in the pool, once, when it is not known."""
+        key = (space, revision, dimension)
+        known = self._kept.get(key)
         if known is not None:
             return known
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(pool, self.derive, space, revision, dimension)
+        making = self._making.get(key)
+        if making is None:
+            loop = asyncio.get_running_loop()
+            making = self._making[key] = loop.run_in_executor(pool, self.derive, *key)
+            making.add_done_callback(lambda _: self._making.pop(key, None))
+        return await asyncio.shield(making)  # others may wait for it too
 
     def derive(self, space: Space, revision: str, dimension: int) -> Rotation:
         """The same, made here if need be."""
@@ -65,7 +74,7 @@ class Spaces:
         return known
 
     def _forget_oldest(self) -> None:
-        size = sum(rotation.matrix.nbytes for rotation in self._kept.values())
+        size = sum(rotation.blocks.nbytes for rotation in self._kept.values())
         while len(self._kept) > 1 and size > self._kept_bytes:
             _, oldest = self._kept.popitem(last=False)
-            size -= oldest.matrix.nbytes
+            size -= oldest.blocks.nbytes

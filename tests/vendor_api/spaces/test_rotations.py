@@ -1,5 +1,6 @@
 """The rotation itself: orthogonal, secret, the same for ever; and what it does not prevent."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vendor_api.spaces import Spaces
-from vendor_api.spaces.rotations import derive_rotation, derive_seed, draw_orthogonal
+from vendor_api.spaces.rotations import Rotation, derive_rotation, derive_seed, draw_orthogonal
 
 PEPPER = b"p" * 32
 NAMES = st.lists(st.text(max_size=8), max_size=4)
@@ -27,6 +28,16 @@ def cosines(left, right):
 def test_a_rotation_is_orthogonal(dimension):
     matrix = draw_orthogonal(b"s" * 32, dimension)
     np.testing.assert_allclose(matrix @ matrix.T, np.eye(dimension), atol=1e-12)
+
+
+def test_blocks_of_columns_are_the_whole_matrix():
+    for dimension in (1, 31, 32, 33, 100):
+        matrix, vectors = draw_orthogonal(b"s" * 32, dimension), units(70, dimension)
+        rotation = Rotation.of(matrix)
+        np.testing.assert_array_equal(rotation.matrix, matrix.astype(np.float32))
+        turned = np.stack(rotation.turn(list(vectors)))
+        np.testing.assert_allclose(turned, vectors @ matrix, atol=1e-6)
+    assert rotation.turn([]) == []
 
 
 @pytest.mark.parametrize("dimension", [4, 512])
@@ -89,7 +100,7 @@ def test_spaces_have_different_public_names_that_say_nothing():
 
 
 async def test_the_oldest_rotation_is_forgotten_and_made_again():
-    spaces = Spaces(PEPPER, kept_bytes=3 * 8 * 8 * 4)
+    spaces = Spaces(PEPPER, kept_bytes=3 * 8 * 32 * 4)
     ada = spaces.name("acct_ada", 1)
     with ThreadPoolExecutor(2) as pool:
         first = await spaces.open(ada, revision="r0", dimension=8, pool=pool)
@@ -99,6 +110,15 @@ async def test_the_oldest_rotation_is_forgotten_and_made_again():
         again = await spaces.open(ada, revision="r0", dimension=8, pool=pool)
     assert again is not first
     np.testing.assert_array_equal(again.matrix, first.matrix)
+
+
+async def test_many_first_requests_make_one_rotation():
+    spaces = Spaces(PEPPER)
+    ada = spaces.name("acct_ada", 1)
+    with ThreadPoolExecutor(4) as pool:
+        opening = [spaces.open(ada, revision="r", dimension=64, pool=pool) for _ in range(8)]
+        first, *others = await asyncio.gather(*opening)
+    assert all(other is first for other in others)
 
 
 def test_the_same_pictures_from_two_accounts_give_the_rotation_away():
