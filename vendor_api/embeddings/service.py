@@ -22,7 +22,7 @@ from vendor_api.limits.limiter import Admission
 from vendor_api.metering.quote import Asked, Quote, quote_items
 from vendor_api.metering.service import Meter, NothingDelivered, Order, Settlement
 from vendor_api.metrics import Metrics
-from vendor_api.models.service import Catalogue, name_revision
+from vendor_api.models.service import Catalogue, name_model, name_revision
 from vendor_api.spaces import Rotation, Spaces
 
 __all__ = ["Call", "Counter"]
@@ -97,7 +97,7 @@ class Counter:
         except VendorError as error:
             raise _restate(error, request) from error.__cause__
         self._count(model.info.id, asks, quote, work, settlement)
-        name = f"{model.info.id}@{name_revision(model, space)}"
+        name = name_model(model.info, space)
         space_id = None if space is None else space.id
         return write_answer(request, name, asks, quote, work, settlement, space_id=space_id)
 
@@ -180,7 +180,7 @@ def _order(call: Call, model: ServedModel, asks: list[Ask], quote: Quote) -> Ord
     # bought is remembered by the weights alone, so that the same picture is free in a new space.
     fingerprint = digest_request(
         model=model.info.id,
-        revision=name_revision(model, call.principal.space),
+        revision=name_revision(model.info, call.principal.space),
         options=_name_options(call.request),
         items=[ask.modality.encode() + ask.digest for ask in asks],
     )

@@ -79,12 +79,13 @@ class Work:
         if self._gone.is_set():
             raise ClientGone
         outcomes = await self._embed([item for item in prepared if item is not None])
-        for line, outcome in zip(ready, await self._rotate(outcomes), strict=True):
+        for line, outcome in zip(ready, outcomes, strict=True):
             self._note(line, outcome)
         self._check_problems()
         if not any(vector is not None for vector in self.vectors):
             reason = self._failure or "the model failed on every item"
             raise _unavailable(EngineUnavailable(reason))
+        await self._rotate()
         return [vector is not None for vector in self.vectors]
 
     def _check_problems(self) -> None:
@@ -147,18 +148,15 @@ class Work:
         finally:
             leaving.cancel()
 
-    async def _rotate(self, outcomes: list[Vector | ItemFailure]) -> list[Vector | ItemFailure]:
-        """The same outcomes in the account's space, before anything is charged for them."""
+    async def _rotate(self) -> None:
+        """Take the vectors to the account's space, before anything is charged for them."""
         if self._rotation is None:
-            return outcomes
-        places = [i for i, each in enumerate(outcomes) if not isinstance(each, ItemFailure)]
-        vectors = [each for each in outcomes if not isinstance(each, ItemFailure)]
+            return
+        found = {line: vector for line, vector in enumerate(self.vectors) if vector is not None}
         loop = asyncio.get_running_loop()
-        turned = await loop.run_in_executor(self._pool, self._rotation.turn, vectors)
-        rotated = list(outcomes)
-        for place, vector in zip(places, turned, strict=True):
-            rotated[place] = vector
-        return rotated
+        turned = await loop.run_in_executor(self._pool, self._rotation.turn, list(found.values()))
+        for line, vector in zip(found, turned, strict=True):
+            self.vectors[line] = vector
 
     def _note(self, line: int, outcome: Vector | ItemFailure) -> None:
         if isinstance(outcome, ItemFailure) and outcome.fault == "engine":

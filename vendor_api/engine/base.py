@@ -110,11 +110,6 @@ class ServedModel:
     preparation: Preparation
     engine: Engine
 
-    @property
-    def name(self) -> str:
-        """`id@revision`, as answers name it."""
-        return f"{self.info.id}@{self.info.revision}"
-
 
 class EngineUnavailable(Exception):
     """The engine cannot answer now; the same request may be sent again later."""

@@ -6,7 +6,7 @@ from shared.errors import ErrorCode
 from shared.money import format_usd
 from shared.revision import join_space
 from shared.wire import Modality, ModelDocument, ModelList
-from vendor_api.engine.base import EngineState, ServedModel
+from vendor_api.engine.base import EngineState, ModelInfo, ServedModel
 from vendor_api.errors import VendorError
 from vendor_api.ledger.commands import REBUY_FREE_DAYS, Price
 from vendor_api.metering.service import Meter
@@ -14,7 +14,7 @@ from vendor_api.spaces import Space
 
 OWNER = "vl2v"
 
-__all__ = ["Catalogue", "name_revision"]
+__all__ = ["Catalogue", "name_model", "name_revision"]
 
 
 class Catalogue:
@@ -33,7 +33,7 @@ class Catalogue:
         model = self._models.get(model_id)
         if model is None:
             raise self._not_found(model_id)
-        current = name_revision(model, space)
+        current = name_revision(model.info, space)
         if revision and revision != current:
             where = "" if space is None else " in this account's private space"
             raise VendorError(
@@ -72,9 +72,14 @@ class Catalogue:
         return VendorError(ErrorCode.MODEL_NOT_FOUND, detail, param="model")
 
 
-def name_revision(model: ServedModel, space: Space | None) -> str:
+def name_revision(info: ModelInfo, space: Space | None) -> str:
     """What an account's vectors are comparable under: the revision, and its private space if it has one."""
-    return join_space(model.info.revision, None if space is None else space.id)
+    return join_space(info.revision, None if space is None else space.id)
+
+
+def name_model(info: ModelInfo, space: Space | None) -> str:
+    """`id@revision`, as answers to that account name it."""
+    return f"{info.id}@{name_revision(info, space)}"
 
 
 def _document(
@@ -85,7 +90,7 @@ def _document(
         id=info.id,
         created=info.created,
         owned_by=OWNER,
-        revision=name_revision(model, space),
+        revision=name_revision(info, space),
         dimension=info.dimension,
         context_length=info.context_length,
         precision=info.precision,
