@@ -43,13 +43,14 @@ def require_same_space(database: Database, document: ModelDocument, asked: str) 
     others = count_other_spaces(database, document)
     if not others or "@" in asked:
         return
-    old = next(iter(others))
+    old, days = next(iter(others)), document.rebuy_free_days
+    again = f"; what was paid for within {days} days is free again" if days else ""
     raise SpacesMixed(
         f"the vendor now answers this account in {_name(document.revision)}, and this cache holds "
         f"{_list(others)} of {document.id}: vectors of two spaces do not compare. To buy into another "
         f"cache, set VL2V_CACHE_URL to a new file; to buy beside them, name the space: --model "
         f"{document.id}@{document.revision}; to give the old ones up first: "
-        f"vl2v cache prune --revision {old} --yes-drop-paid"
+        f"vl2v cache prune --revision {old} --yes-drop-paid{again}"
     )
 
 

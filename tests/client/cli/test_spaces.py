@@ -19,6 +19,7 @@ def fetch(command, data, *more, model="toy"):
 @pytest.fixture
 def moved(command, data, vendor):
     """Everything was bought in everybody's space; then the vendor put the account into its own."""
+    vendor.rebuy_free_days = 30
     assert fetch(command, data).returncode == 0
     vendor.revision = PRIVATE
     return len(vendor.sold)
@@ -34,6 +35,7 @@ def test_a_fetch_into_another_space_is_refused_before_anything_is_bought(
     assert f"this cache holds {moved} vectors in everybody's space ({REVISION})" in done.stderr
     assert f"--model toy@{PRIVATE}" in done.stderr
     assert f"vl2v cache prune --revision {REVISION} --yes-drop-paid" in done.stderr
+    assert "what was paid for within 30 days is free again" in done.stderr
 
 
 def test_a_dry_run_says_the_same(command, data, moved):
