@@ -8,6 +8,8 @@ COST_USD = "x-cost-usd"
 BALANCE_USD = "x-balance-usd"
 """Decimal dollars, nine places, still available to the account after this answer."""
 CHARGE_ID = "x-charge-id"
+SPACE_ID = "x-space-id"
+"""The private space of the account that these vectors lie in; absent: everybody's."""
 SHOULD_RETRY = "x-should-retry"
 """`true` or `false`: the vendor's word on whether the same request may be sent again."""
 RETRY_AFTER = "retry-after"
@@ -60,6 +62,7 @@ __all__ = [
     "SERVER_TIMING",
     "SHAPE",
     "SHOULD_RETRY",
+    "SPACE_ID",
     "TRUNCATED",
     "USAGE",
     "X_RATELIMIT",

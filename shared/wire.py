@@ -98,11 +98,13 @@ class EmbeddingResponse(Document):
     object: Literal["list"] = "list"
     data: list[Embedding]
     model: str
-    """`id@revision` of the weights that made these vectors."""
+    """`id@revision` of the weights that made these vectors; `id@revision~space` in a private space."""
     usage: Usage
     cost_usd: str
     """Charged for this answer; zero when it is a replay."""
     charge_id: str
+    space_id: str | None = None
+    """The account's private space that these vectors lie in; null: everybody's."""
 
 
 class Preprocessing(Document):
@@ -123,6 +125,7 @@ class ModelDocument(Document):
     created: int
     owned_by: str
     revision: str
+    """`revision~space` for an account with a private space: vectors of two spaces do not compare."""
     dimension: int
     context_length: int
     precision: str
@@ -137,6 +140,8 @@ class ModelDocument(Document):
     price_per_text_usd: str
     rebuy_free_days: int = 0
     """An item bought again by the same account within so many days costs nothing."""
+    space_id: str | None = None
+    """The private space that the asking account is answered in; null: everybody's."""
 
 
 class ModelList(Document):

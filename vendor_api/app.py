@@ -37,7 +37,9 @@ from vendor_api.middleware import BodyLimit, RequestRecord, Turnstile
 from vendor_api.models import endpoints as models
 from vendor_api.models.service import Catalogue
 from vendor_api.openapi import describe_errors
+from vendor_api.retention import Eraser
 from vendor_api.settings import VendorSettings
+from vendor_api.spaces import Spaces
 
 SWEEP_SECONDS = 5.0
 
@@ -80,6 +82,8 @@ def create_app(
             if auditor is not None:
                 _run_beside(auditor.run(), stack)
             _run_beside(AlertWatch(shop).run(), stack)
+            app.state.erase_days = settings.erase_days
+            _run_beside(_erase(settings, books), stack)
             stack.push_async_callback(_finish, shop)
             yield
 
@@ -176,8 +180,9 @@ def _furnish(
     meter = Meter(ledger, metrics)
     catalogue = Catalogue(served, meter)
     metrics.watch_engines(catalogue.states)
-    counter = Counter(catalogue, meter, pool=pool, metrics=metrics, results=results)
-    return Shop(ledger, authenticator, catalogue, counter, metrics, limiter, settings)
+    spaces = Spaces(authenticator.pepper)
+    counter = Counter(catalogue, meter, pool=pool, metrics=metrics, results=results, spaces=spaces)
+    return Shop(ledger, authenticator, catalogue, counter, metrics, limiter, spaces, settings)
 
 
 def _prepare_decoder() -> None:
@@ -199,6 +204,13 @@ async def _sweep(ledger: Ledger, metrics: Metrics) -> None:
             metrics.refresh()
         except LedgerError as error:
             _log.warning("sweep_failed", error=repr(error))
+
+
+async def _erase(settings: VendorSettings, ledger: Ledger) -> None:
+    """Erase what closed accounts need not keep."""
+    days, interval_s = settings.erase_days, settings.erase_seconds
+    if interval_s:
+        await Eraser(ledger.database, days=days, interval_s=interval_s).run()
 
 
 async def _finish(shop: Shop) -> None:

@@ -24,6 +24,7 @@ from vendor_api.metering.refusals import translate
 from vendor_api.metrics import Metrics
 from vendor_api.models.service import Catalogue
 from vendor_api.settings import VendorSettings
+from vendor_api.spaces import Spaces
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: vl2v_live_…")
 
@@ -48,6 +49,7 @@ class Shop:
     counter: Counter
     metrics: Metrics
     limiter: Limiter
+    spaces: Spaces
     settings: VendorSettings
     auditor: Auditor | None = None
     """None when the books are checked by command only."""
@@ -59,6 +61,8 @@ class Shop:
     """Set when the process is asked to stop: `/readyz` then sends traffic elsewhere."""
     running: set[asyncio.Task[Any]] = field(default_factory=set)
     """Paid requests under way; each is finished before the ledger closes."""
+    exporting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One customer's export is read at a time: the others' questions go on being answered."""
 
 
 def _shop(request: Request) -> Shop:

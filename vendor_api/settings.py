@@ -77,6 +77,10 @@ class VendorSettings(Thresholds):
     """Whether an account whose books are wrong is frozen."""
     metrics_token: SecretStr | None = None
     """Who sends it as a bearer token may read `/metrics`; without one, this machine alone may."""
+    erase_days: int = Field(default=30, ge=0, le=36500)
+    """Days after an account is closed until its digests and names are erased."""
+    erase_seconds: float = Field(default=3600.0, ge=0)
+    """How often closed accounts are looked for while serving; 0 leaves it to `retention erase`."""
     log_json: bool = False
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
 

@@ -10,6 +10,7 @@ from client.api.errors import InvalidAnswerError
 from shared.codecs import EmbedDtype, Vector, decode_vector
 from shared.headers import BALANCE_USD, CHARGE_ID, IDEMPOTENCY_REPLAYED, REQUEST_ID
 from shared.money import format_usd, parse_usd
+from shared.revision import split_space
 from shared.wire import Document, Embedding, EmbeddingResponse, ItemError, Usage
 
 D = TypeVar("D", bound=Document)
@@ -52,7 +53,7 @@ class EmbeddingResult:
 
     data: tuple[EmbeddedItem, ...]
     model: str
-    """`id@revision` of the weights that made these vectors."""
+    """`id@revision` of the weights that made these vectors, `id@revision~space` in a private space."""
     usage: Usage
     cost_nanousd: int
     """Charged for this answer; zero when it is a replay."""
@@ -63,6 +64,8 @@ class EmbeddingResult:
     replayed: bool
     """Whether the vendor had answered, and charged for, this idempotency key before."""
     retries: int
+    space_id: str | None = None
+    """The account's private space that the vectors lie in; None: everybody's. Part of `revision`."""
 
     @property
     def cost_usd(self) -> str:
@@ -107,6 +110,11 @@ def read_embeddings(
     rows = sorted(answer.data, key=lambda row: row.index)
     if [row.index for row in rows] != list(range(len(repeats))):
         raise InvalidAnswerError(f"{len(repeats)} items were asked for, {len(rows)} were answered")
+    if split_space(answer.model)[1] != answer.space_id:
+        raise InvalidAnswerError(
+            f"the answer names the space {answer.space_id} and the model {answer.model}: "
+            "tell the vendor"
+        )
     balance = headers.get(BALANCE_USD)
     try:
         return EmbeddingResult(
@@ -121,6 +129,7 @@ def read_embeddings(
             request_id=headers.get(REQUEST_ID),
             replayed=headers.get(IDEMPOTENCY_REPLAYED) == "true",
             retries=retries,
+            space_id=answer.space_id,
         )
     except ValueError as error:
         raise InvalidAnswerError(f"the answer cannot be read: {error}") from error

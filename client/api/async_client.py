@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Self
 
 from client.api.async_resources import (
+    AsyncAccounts,
     AsyncBalances,
     AsyncCharges,
     AsyncEmbeddings,
@@ -65,6 +66,7 @@ class AsyncVendorClient:
         self.models = AsyncModels(self.send)
         self.balance = AsyncBalances(self.send)
         self.usage = AsyncUsages(self.send)
+        self.account = AsyncAccounts(self.send)
         self.charges = AsyncCharges(self.send)
 
     async def __aenter__(self) -> Self:

@@ -15,6 +15,7 @@ T = TypeVar("T")
 Send = Callable[[Call], Awaitable[tuple[Answer, int]]]
 
 __all__ = [
+    "AsyncAccounts",
     "AsyncBalances",
     "AsyncCharges",
     "AsyncEmbeddings",
@@ -63,6 +64,11 @@ class AsyncModels(_AsyncResource):
 class AsyncBalances(_AsyncResource):
     __doc__ = resources.Balances.__doc__
     get = _awaited(endpoints.get_balance)
+
+
+class AsyncAccounts(_AsyncResource):
+    __doc__ = resources.Accounts.__doc__
+    export = _awaited(endpoints.export_account)
 
 
 class AsyncUsages(_AsyncResource):

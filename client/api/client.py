@@ -9,7 +9,7 @@ from client.api.calls import Answer, Call, new_key
 from client.api.configuration import accept, configure, draw_delay
 from client.api.errors import APIConnectionError, APIStatusError
 from client.api.http import Connection, Transport
-from client.api.resources import Balances, Charges, Embeddings, Images, Models, Usages
+from client.api.resources import Accounts, Balances, Charges, Embeddings, Images, Models, Usages
 from client.api.retry import DEADLINE, MAX_RETRIES, TIMEOUT, RetryPolicy, Tries
 
 __all__ = ["VendorClient"]
@@ -63,6 +63,7 @@ class VendorClient:
         self.models = Models(self.send)
         self.balance = Balances(self.send)
         self.usage = Usages(self.send)
+        self.account = Accounts(self.send)
         self.charges = Charges(self.send)
 
     def __enter__(self) -> Self:

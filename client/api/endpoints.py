@@ -39,6 +39,7 @@ __all__ = [
     "create_embeddings",
     "embed_images",
     "embed_pixels",
+    "export_account",
     "get_balance",
     "get_charge",
     "get_model",
@@ -190,6 +191,12 @@ def get_charge(idempotency_key: str) -> Request[ChargeDocument | None]:
         return charges[-1] if charges else None
 
     return Request(page.call, read)
+
+
+def export_account() -> Request[bytes]:
+    """All that the vendor keeps about the account: a ZIP of JSON lines, whose `manifest.json` counts
+    the rows of each file and has its SHA-256."""
+    return Request(build_get("/v1/account/export"), lambda answer, _retries: answer.body)
 
 
 def _embed(

@@ -40,6 +40,7 @@ def read_octets(
             request_id=headers.get(names.REQUEST_ID),
             replayed=headers.get(names.IDEMPOTENCY_REPLAYED) == "true",
             retries=retries,
+            space_id=headers.get(names.SPACE_ID),
         )
     except KeyError as error:
         raise InvalidAnswerError(

@@ -15,7 +15,7 @@ Send = Callable[[Call], tuple[Answer, int]]
 PAGE = 1000
 """Charges a page: the most that the vendor gives at once."""
 
-__all__ = ["PAGE", "Balances", "Charges", "Embeddings", "Images", "Models", "Usages"]
+__all__ = ["PAGE", "Accounts", "Balances", "Charges", "Embeddings", "Images", "Models", "Usages"]
 
 
 class _Resource:
@@ -58,6 +58,12 @@ class Balances(_Resource):
     """The account's money."""
 
     get = _sent(endpoints.get_balance)
+
+
+class Accounts(_Resource):
+    """The account as a whole."""
+
+    export = _sent(endpoints.export_account)
 
 
 class Usages(_Resource):

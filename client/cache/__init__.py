@@ -7,6 +7,7 @@ from client.cache.imports import Imported, import_archive
 from client.cache.integrity import check_integrity
 from client.cache.inventory import Inventory, take_inventory
 from client.cache.pruning import Selection, drop_vectors, plan_drop
+from client.cache.spaces import SpacesMixed, require_same_space
 from client.cache.store import EmbeddingStore, ModelNotCached, Purpose
 from client.cache.verification import Verification, verify_cache
 
@@ -21,6 +22,7 @@ __all__ = [
     "ModelNotCached",
     "Purpose",
     "Selection",
+    "SpacesMixed",
     "Verification",
     "check_integrity",
     "drop_vectors",
@@ -28,6 +30,7 @@ __all__ = [
     "import_archive",
     "open_database",
     "plan_drop",
+    "require_same_space",
     "take_inventory",
     "verify_cache",
 ]

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 
 from client.cache.database import BUSY_SECONDS, Database, open_database
 from client.cache.digests import CHUNK, FileDigests
+from client.cache.spaces import require_one_space
 from client.cache.tables import embedding, model_document
 from client.cache.upserts import insert_missing
 from client.errors import ClientError
@@ -177,7 +178,8 @@ class EmbeddingStore:
     def model(self, model_id: str) -> ModelDocument:
         """The document under which `id`, or `id@revision`, was last bought.
 
-        Raises ModelNotCached when nothing of it was.
+        Raises ModelNotCached when nothing of it was, and SpacesMixed when the id alone does not say
+        which of two spaces is meant.
         """
         name, _, revision = model_id.partition("@")
         query = select(model_document.c.document).where(model_document.c.model_id == name)
@@ -191,7 +193,10 @@ class EmbeddingStore:
                 f"no vectors of model {model_id!r} were bought yet: "
                 f"type `vl2v fetch DATA --model {model_id} --budget 2.50`"
             )
-        return ModelDocument.model_validate_json(document)
+        found = ModelDocument.model_validate_json(document)
+        if not revision:
+            require_one_space(self.database, found)
+        return found
 
 
 def _rows_for(

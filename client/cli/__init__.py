@@ -13,6 +13,7 @@ COMMANDS = (
     "login",
     "config",
     "account",
+    "account_data",
     "budget",
     "cache",
     "reconcile",

@@ -34,7 +34,7 @@ from client.acquire import (
 )
 from client.api import NotFoundError, VendorClient, VendorError
 from client.budget import Budget, Budgets, Journal
-from client.cache import EmbeddingStore, Purpose
+from client.cache import EmbeddingStore, Purpose, require_same_space
 from client.cache.store import FILE_VIEW
 from client.cli.narrowing import Narrowing
 from client.cli.quoting import describe_quote, describe_receipt, show_quote, show_receipt
@@ -87,6 +87,7 @@ def carry_out(order: FetchOrder, stop: threading.Event, *, as_json: bool) -> Non
         with errors().status("reading the pictures"):
             manifest = scan_folders(order.data, memo=store.digests)
         document = find_model(client, order.model)
+        require_same_space(store.database, document, order.model)
         wants, sources = _choose(order, manifest, document)
         run = order.run or name_run(manifest.root, document.id)
         desk = _Desk(order, client, store, Journal(store.database), Budgets(store.database), run)

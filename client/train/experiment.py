@@ -19,7 +19,7 @@ from client.train.pixels import Pixels, Report, decode_manifest
 from client.train.querying import narrow_fold, read_targets
 from client.train.runs import RunFolder
 from client.train.teacher import Teacher
-from client.train.whitebox import require_weights
+from client.train.whitebox import require_own_space, require_weights
 
 __all__ = ["Experiment", "open_experiment"]
 
@@ -108,6 +108,7 @@ class Experiment:
         method, teacher = find_method(config.method), self.teacher(config)
         if teacher is None:
             return
+        require_own_space(config, teacher.document)
         for fold in folds:
             teacher.read_texts(fold)
             if method.reads_captions:

@@ -24,6 +24,7 @@ from client.train.tasks import Losses, Task
 from client.train.teacher import Teacher
 from client.train.views import Rows, Shown, count_surveys
 from shared.codecs import Vector
+from shared.revision import split_space
 
 Encoder = Callable[[NDArray[np.uint8]], Vector]
 """uint8[n, s, s, 3] → float32[n, d] unit."""
@@ -166,6 +167,12 @@ def _load(spec: str, seller: Teacher) -> tuple[Encoder, int]:
         model = load_openclip(spec, cast("Precision", seller.document.precision))
     except ModelNotFound as error:
         raise TrainingError(f"--fresh-views: {error}") from error
+    revision, space_id = split_space(seller.document.revision)
+    if model.revision == revision and space_id is not None:
+        raise TrainingError(
+            f"--fresh-views: the class texts were bought in the private space {space_id}, and {spec} "
+            "answers in everybody's: leave --fresh-views out, or buy from an account without one"
+        )
     if model.revision != seller.document.revision:
         raise TrainingError(
             f"--fresh-views {spec} is revision {model.revision}, and the class texts were bought "

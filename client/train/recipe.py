@@ -154,6 +154,8 @@ def _describe_run(job: Job) -> dict[str, Any]:
         "classes": list(manifest.classes),
         "domains": list(manifest.domains),
         "pictures": len(manifest.pictures),
+        # The id alone, also when the user named the revision, or its space, with it.
+        "model": job.teacher.document.id if job.teacher else job.config.model,
         "revision": job.teacher.document.revision if job.teacher else None,
         **_describe_words(job),
     }

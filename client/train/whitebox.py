@@ -10,6 +10,8 @@ from client.train.config import TrainConfig
 from client.train.errors import TrainingError
 from client.train.methods import Head, find_method
 from client.train.student import Student, StudentSpec
+from shared.revision import split_space
+from shared.wire import ModelDocument
 
 __all__ = ["Tower", "copy_tower", "mix_weights", "require_weights"]
 
@@ -42,6 +44,17 @@ def require_weights(config: TrainConfig) -> None:
         raise TrainingError(
             f"{config.method} trains a copy of the teacher's own image tower: give its weights with "
             "--teacher-weights local-dir:PATH, or an open_clip model's ARCHITECTURE/TAG"
+        )
+
+
+def require_own_space(config: TrainConfig, document: ModelDocument) -> None:
+    """Raises TrainingError when the weights and the bought vectors lie in two spaces."""
+    space_id = split_space(document.revision)[1]
+    if find_method(config.method).white_box and space_id is not None:
+        raise TrainingError(
+            f"{config.method} trains the teacher's own weights, and these vectors were bought in the "
+            f"private space {space_id}, which no weights answer in: buy from an account without one, "
+            "or choose a method that needs no weights"
         )
 
 

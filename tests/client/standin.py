@@ -18,6 +18,7 @@ from shared.codecs import encode_base64
 from shared.digests import digest_image, digest_text
 from shared.errors import ERROR_KINDS, TYPE_PREFIX, ErrorCode
 from shared.money import format_usd
+from shared.revision import split_space
 
 KEY = "vl2v_live_abcdefghijkl_" + "s" * 43 + "crc123"
 REVISION = "0123456789abcdef"
@@ -73,6 +74,8 @@ class StandInVendor:
     replays: int = 1000
     """How often a charge is replayed."""
     revision: str = REVISION
+    export: bytes = b""
+    """What `GET /v1/account/export` answers."""
     charges: dict[str, StandInCharge] = field(default_factory=dict)
     sold: list[bytes] = field(default_factory=list)
     """Digests in the order they were charged; one that occurs twice was paid twice."""
@@ -119,6 +122,8 @@ class StandInVendor:
                     "as_of": "2026-11-22T09:00:00Z",
                 }
             )
+        if path == "/v1/account/export":
+            return 200, {"content-type": "application/zip"}, self.export
         if path == "/v1/usage":
             total = format_usd(self.debited)
             row = {
@@ -207,6 +212,7 @@ class StandInVendor:
             "usage": {"prompt_tokens": 0, "total_tokens": 0, "images": known.images},
             "cost_usd": format_usd(cost),
             "charge_id": f"chg_{known.number:04}",
+            "space_id": split_space(self.revision)[1],
         }
         return self._say(document, extra)
 
@@ -251,6 +257,7 @@ class StandInVendor:
             "price_per_image_usd": format_usd(IMAGE_NANOUSD),
             "price_per_text_usd": format_usd(TEXT_NANOUSD),
             "rebuy_free_days": self.rebuy_free_days,
+            "space_id": split_space(self.revision)[1],
         }
 
     def _say(

@@ -2,13 +2,17 @@
 
 from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, TypeVar
+from typing import IO, Annotated, TypeVar
 
 from fastapi import APIRouter, Depends, Query
+from sqlalchemy import Connection
+from starlette.responses import StreamingResponse
 
 from shared.errors import ErrorCode
 from shared.headers import MAX_IDEMPOTENCY_KEY
 from shared.wire import BalanceDocument, ChargeList, UsageDocument
+from vendor_api.admin.account_export import write_account
+from vendor_api.admin.downloads import send_file
 from vendor_api.dependencies import CurrentPrincipal, CurrentShop, require_scope
 from vendor_api.errors import VendorError
 from vendor_api.ledger.commands import LedgerError
@@ -68,6 +72,22 @@ async def list_charges(
             principal.account_id, idempotency_key=idempotency_key, limit=limit, after=after
         )
     )
+
+
+@router.get(
+    "/account/export",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/zip": {}}}},
+)
+async def export_account(shop: CurrentShop, principal: CurrentPrincipal) -> StreamingResponse:
+    """All that is kept about the account, as a ZIP of one JSON object a line, with a manifest."""
+    account_id = principal.account_id
+
+    def write(connection: Connection, file: IO[bytes]) -> None:
+        write_account(connection, account_id, file, name_operators=False)
+
+    async with shop.exporting:
+        return await send_file(shop, write, name=f"{account_id}.zip", media_type="application/zip")
 
 
 async def _ask(question: Awaitable[T]) -> T:

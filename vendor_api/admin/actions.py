@@ -31,6 +31,7 @@ from vendor_api.ledger.commands import (
 from vendor_api.ledger.corrections import adjust_balance, refund_charge
 from vendor_api.ledger.credits import add_credit
 from vendor_api.ledger.prices import set_prices
+from vendor_api.ledger.standing import require_open
 
 __all__ = [
     "Conflict",
@@ -53,7 +54,8 @@ def open_account(
 ) -> Account:
     """A new account. Raises AccountExists."""
     created = create_account(connection, now, name, credit_limit_nanousd=credit_limit_nanousd)
-    detail = {"name": name, "credit_limit_usd": format_usd(credit_limit_nanousd)}
+    # Not the name: the log is for ever, and a closed account's name is not.
+    detail = {"credit_limit_usd": format_usd(credit_limit_nanousd)}
     record_action(
         connection, now, actor=actor, action="account.create", subject=created.id, detail=detail
     )
@@ -84,8 +86,12 @@ def change_status(
 def change_credit_limit(
     connection: Connection, now: int, actor: str, account_id: str, credit_limit_nanousd: int
 ) -> Account:
-    """Let the account owe this much. Raises UnknownAccount, and InsufficientCredit when it owes more."""
+    """Let the account owe this much.
+
+    Raises UnknownAccount, AccountClosed, and CreditLimitInUse when it owes more.
+    """
     found = find_account(connection, account_id)
+    require_open(connection, found.id)
     set_credit_limit(connection, found.id, credit_limit_nanousd)
     detail = {"credit_limit_usd": format_usd(credit_limit_nanousd)}
     record_action(

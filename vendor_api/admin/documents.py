@@ -85,7 +85,53 @@ class AccountDetail(AccountDocument):
 
     grants: list[GrantDocument]
     keys: list[KeyDocument]
+    space_id: str | None
+    """The private space that the account is answered in; null: everybody's."""
     as_of: str
+
+
+class SpaceDocument(Document):
+    """The space that an account is answered in."""
+
+    object: Literal["space"] = "space"
+    account_id: str
+    status: Literal["on", "off"]
+    """off: everybody's space; `space_id` is then what the account would have again."""
+    space_id: str | None
+    serial: int
+    """How many spaces the account has been given."""
+    changed_at: str | None
+
+
+class ClosureDocument(Document):
+    """How an account was closed; `new` is false when it was before."""
+
+    object: Literal["closure"] = "closure"
+    account_id: str
+    closed_at: str
+    reason: str
+    refund_ref: str | None
+    refunded_usd: str
+    forfeited_usd: str
+    new: bool
+
+
+class KeptDocument(Document):
+    """One kind of thing that is stored."""
+
+    what: str
+    tables: list[str]
+    until: str
+    why: str
+
+
+class RetentionDocument(Document):
+    """What the vendor keeps, and the closed accounts whose time for erasing has come."""
+
+    object: Literal["retention"] = "retention"
+    erase_days: int
+    kept: list[KeptDocument]
+    due: list[str]
 
 
 class BookingDocument(Document):

@@ -20,16 +20,19 @@ from vendor_api.db import format_instant
 from vendor_api.db.tables import credit_grant, ledger_txn
 from vendor_api.ledger.caps import CapState, list_caps
 from vendor_api.ledger.credits import Grant, list_grants
+from vendor_api.spaces.repository import find_space
 
 __all__ = ["describe_account", "describe_issued", "describe_key", "describe_keys", "show_instant"]
 
 
 def describe_account(connection: Connection, now: int, account_id: str) -> AccountDetail:
     """An account with its balance, grants, keys and caps. Raises UnknownAccount."""
+    space = find_space(connection, account_id)
     return AccountDetail(
         **read_account(connection, account_id).model_dump(),
         grants=_describe_grants(connection, account_id),
         keys=describe_keys(connection, now, list_keys(connection, account_id)),
+        space_id=None if space is None else space.id,
         as_of=format_instant(now),
     )
 

@@ -21,9 +21,11 @@ from vendor_api.auth.repository import (
     set_limits,
 )
 from vendor_api.db import format_instant
+from vendor_api.ledger import balance
 from vendor_api.ledger.accounts import find_account
 from vendor_api.ledger.caps import set_cap
 from vendor_api.ledger.commands import CapKind, CapWindow, LedgerError
+from vendor_api.ledger.standing import require_open
 
 Caps = Mapping[tuple[CapKind, CapWindow], int | None]
 """Items or nano-dollars a window; None takes the cap away."""
@@ -62,8 +64,13 @@ def create_key(
     account_id: str,
     settings: KeySettings,
 ) -> IssuedKey:
-    """A new key of the account. Raises UnknownAccount, and ValueError for an unknown scope."""
+    """A new key of the account.
+
+    Raises UnknownAccount, AccountClosed, and ValueError for an unknown scope.
+    """
     account = find_account(connection, account_id)
+    balance.lock(connection, [account.id])  # a closing at the same time ends this key too
+    require_open(connection, account.id)
     key = issue_key(connection, now, pepper, account.id, settings=settings)
     detail = {"account_id": account.id} | _describe(settings)
     record_action(
@@ -153,8 +160,8 @@ def end_operator(connection: Connection, now: int, actor: str, key_id: str) -> b
 
 
 def _describe(settings: KeySettings) -> dict[str, object]:
+    # Not the name: the log is for ever, and the names of a closed account's keys are not.
     return {
-        "name": settings.name,
         "scopes": sorted(settings.scopes),
         "expires_at": None if settings.expires_at is None else format_instant(settings.expires_at),
         "models": None if settings.models is None else sorted(settings.models),

@@ -46,6 +46,19 @@ class StatusOrder(Order):
     reason: Reason
 
 
+class SpaceOrder(Order):
+    """Answer an account in its private space, in everybody's, or in a private one that is new."""
+
+    space: Literal["on", "off", "new"]
+
+
+class CloseOrder(Order):
+    """End an account for ever; `refund_external_ref` names the payment that gives its rest back."""
+
+    reason: Reason
+    refund_external_ref: Label | None = None
+
+
 class CreditOrder(Order):
     """Pay money in, or give it away; once for each kind and reference."""
 

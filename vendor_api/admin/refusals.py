@@ -13,7 +13,9 @@ from vendor_api.admin.keyring import UnknownKey
 from vendor_api.dependencies import Shop
 from vendor_api.errors import VendorError
 from vendor_api.ledger.accounts import AccountExists
+from vendor_api.ledger.closing import CannotClose
 from vendor_api.ledger.commands import (
+    AccountClosed,
     CreditLimitInUse,
     InsufficientCredit,
     LedgerError,
@@ -67,6 +69,11 @@ async def change(shop: Shop, account_id: str, work: Work[T]) -> T:
 
 _SENTENCES: dict[type[LedgerError], tuple[ErrorCode, str, str | None]] = {
     UnknownAccount: (ErrorCode.NOT_FOUND, "There is no such account.", None),
+    AccountClosed: (
+        ErrorCode.CONFLICT,
+        "The account is closed for ever and is given nothing more: open another one.",
+        None,
+    ),
     UnknownCharge: (ErrorCode.NOT_FOUND, "There is no such charge.", None),
     UnknownKey: (ErrorCode.NOT_FOUND, "There is no such key.", None),
     AccountExists: (ErrorCode.CONFLICT, "An account of this name exists already.", "name"),
@@ -95,7 +102,7 @@ def translate_refusal(error: LedgerError) -> VendorError:
         case InsufficientCredit():
             available = show_usd(error.available_nanousd)
             sentence = f"The account has {available} available: that is less than this takes away."
-        case Conflict():
+        case Conflict() | CannotClose():
             sentence = f"{error}."
         case _:
             return translate(error)

@@ -19,6 +19,8 @@ from vendor_api.auth.repository import KeyLimits, StoredKey, find_key, record_us
 from vendor_api.db import Database, open_database, read_clock
 from vendor_api.db.clock import SECOND, format_instant
 from vendor_api.ledger.commands import LedgerUnavailable
+from vendor_api.spaces import Space
+from vendor_api.spaces.repository import find_space
 
 CACHE_SECONDS = 15.0
 """A key revoked by another process still works for this long at most."""
@@ -45,6 +47,8 @@ class Principal:
     models: frozenset[str] | None
     """Ids of the models that the key may buy from; None: all of them."""
     limits: KeyLimits
+    space: Space | None = None
+    """The private space that the account is answered in; None: everybody's."""
 
 
 class Authenticator:
@@ -103,7 +107,10 @@ class Authenticator:
         return revoked
 
     def forget(self, key_id: str) -> None:
-        """Look the key up again when it is next used, here and wherever it can be told: it was changed."""
+        """Look the key up again when it is next used, here and wherever it can be told.
+
+        For a key that was changed, or whose account was given another space.
+        """
         self.drop(key_id)
         for tell in self._listeners:
             tell(key_id)
@@ -137,6 +144,7 @@ class Authenticator:
         """Who it is, and for how many seconds that may be remembered."""
         with self._database.read() as connection:
             key, now = find_key(connection, parts.key_id), read_clock(connection)
+            space = None if key is None else find_space(connection, key.account_id)
         # An unknown id takes the same road as a wrong secret.
         stored = key.secret_hmac if key is not None else bytes(32)
         right = hmac.compare_digest(stored, hash_secret(self._pepper, parts.secret))
@@ -145,7 +153,8 @@ class Authenticator:
         if key.revoked_at is not None:
             raise InvalidKey("the API key was revoked: ask for a new one")
         left = _seconds_left(key, now)
-        return Principal(key.account_id, key.id, key.scopes, key.models, key.limits), left
+        who = Principal(key.account_id, key.id, key.scopes, key.models, key.limits, space)
+        return who, left
 
     def _remember(self, name: bytes, principal: Principal, seconds: float) -> None:
         self._cache[name] = (self._clock() + min(CACHE_SECONDS, seconds), principal)

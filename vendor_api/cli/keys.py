@@ -11,6 +11,7 @@ from vendor_api.admin.holdings import describe_issued, describe_key, describe_ke
 from vendor_api.auth.pepper import open_pepper
 from vendor_api.auth.repository import DEFAULT_SCOPES, KeyLimits, KeySettings, read_scopes
 from vendor_api.auth.repository import list_keys as read_keys
+from vendor_api.cli.announcing import announce_keys
 from vendor_api.cli.shell import (
     JsonFlag,
     Shell,
@@ -103,7 +104,7 @@ def rotate(
         return describe_issued(connection, now, new), old.expires_at
 
     issued, ends_at = shell.change(work)
-    _announce(shell, key_id)
+    announce_keys(shell, [key_id])
     document = issued.model_dump(exclude={"object"}) | {"old_expires_at": ends_at}
     shell.show(document, issued.api_key, as_json=as_json)
     typer.echo(f"{_KEEP}; {key_id} ends at {ends_at}", err=True)
@@ -174,7 +175,7 @@ def limits(
 
     shell = Shell.of(ctx)
     document = shell.change(work).model_dump(exclude={"object"})
-    _announce(shell, key_id)
+    announce_keys(shell, [key_id])
     shell.show(document, f"limits of {key_id} set", as_json=as_json)
 
 
@@ -192,16 +193,8 @@ def revoke(ctx: typer.Context, key: KeyArgument, as_json: JsonFlag = False) -> N
         revoked = False
     if not revoked:
         raise Refusal(f"there is no active key {key_id}: see `vl2v-vendor keys list`")
-    _announce(shell, key_id)
+    announce_keys(shell, [key_id])
     shell.show({"id": key_id, "revoked": True}, f"revoked {key_id}", as_json=as_json)
-
-
-def _announce(shell: Shell, key_id: str) -> None:
-    """Running servers look the key up again; those that do not hear it do so within seconds."""
-    if shell.settings.redis_url is not None:
-        from vendor_api.auth.changes import announce_change
-
-        announce_change(shell.settings.redis_url, key_id)
 
 
 def _open_pepper(ctx: typer.Context) -> bytes:

@@ -1,11 +1,8 @@
 """`vl2v-vendor ledger`: are the books right? Take them away; make the roll-ups again."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Annotated, Any, cast, get_args
+from typing import Annotated, Any, cast, get_args
 
 import typer
 from sqlalchemy import Connection
@@ -14,6 +11,7 @@ from shared.money import format_usd, show_usd
 from vendor_api.admin.log import record_action
 from vendor_api.admin.sheets import Form, write_rows
 from vendor_api.cli.shell import JsonFlag, Shell, name_actor, read_instant
+from vendor_api.cli.sinks import open_sink
 from vendor_api.db import Database, format_instant, read_clock
 from vendor_api.db.engine import AUDIT_TIMEOUT_S
 from vendor_api.ledger.accounts import find_account
@@ -78,7 +76,7 @@ def export(
     with shell.database() as database, database.snapshot() as connection:
         owner = None if account is None else find_account(connection, account).id
         rows = export_rows(connection, chosen, account_id=owner, since=start, until=end)
-        with _open_sink(out) as file:
+        with open_sink(out) as file:
             count = write_rows(rows, columns, cast("Form", form), file)
     typer.echo(f"{count} rows", err=True)
 
@@ -127,22 +125,6 @@ def _rebuild(database: Database, *, dry_run: bool) -> list[Change]:
         return changes
 
     return database.change(work)
-
-
-@contextmanager
-def _open_sink(out: Path | None) -> Iterator[IO[bytes]]:
-    """The file, complete or not there at all; stdout when none is named."""
-    if out is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    partial = out.with_name(f"{out.name}.partial")
-    try:
-        with partial.open("wb") as file:
-            yield file
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _describe(change: Change) -> dict[str, Any]:

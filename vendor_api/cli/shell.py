@@ -22,6 +22,7 @@ from vendor_api.db import Database, open_database, read_clock
 from vendor_api.instants import parse_duration, parse_future, parse_instant
 from vendor_api.ledger.accounts import AccountExists
 from vendor_api.ledger.commands import (
+    AccountClosed,
     CreditLimitInUse,
     InsufficientCredit,
     LedgerError,
@@ -211,6 +212,8 @@ def explain(error: Exception) -> str:
             sentence = f"there is an account {error} already: `vl2v-vendor accounts show {error}`"
         case UnknownAccount():
             sentence = f"there is no account {error}: see `vl2v-vendor accounts list`"
+        case AccountClosed():
+            sentence = f"the account {error} is closed for ever: open another one"
         case UnknownKey():
             sentence = f"there is no key {error}: see `vl2v-vendor keys list`"
         case UnknownCharge():

@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 
 from vendor_api.db.access_tables import api_key, cap_window, key_cap, operator_key
+from vendor_api.db.account_tables import account_closure, account_space
 from vendor_api.db.schema import INT64, MAX_CREDITED_NANOUSD, metadata
 
 meta = Table(
@@ -227,6 +228,8 @@ __all__ = [
     "MAX_CREDITED_NANOUSD",
     "account",
     "account_balance",
+    "account_closure",
+    "account_space",
     "api_key",
     "audit_log",
     "cap_window",

@@ -45,6 +45,8 @@ class Sale:
     quote: Quote
     work: Work
     settlement: Settlement
+    space_id: str | None = None
+    """The account's private space, whose vectors these are."""
 
     @property
     def vectors(self) -> list[Vector | None]:
@@ -102,9 +104,11 @@ def write_answer(sale: Sale) -> Delivery:
         "cost_usd": format_usd(sale.settlement.cost_nanousd),
         "charge_id": sale.settlement.charge_id,
     }
+    if sale.space_id is not None:
+        document["space_id"] = sale.space_id
     # float32 straight from numpy: shortest digits that read back to the same float32.
     body = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Delivery(body, _headers(sale.settlement))
+    return Delivery(body, _headers(sale))
 
 
 def find_problems(asks: Sequence[Ask], quote: Quote, work: Work) -> list[ItemError | None]:
@@ -149,7 +153,7 @@ def _write_octets(sale: Sale) -> Delivery:
             "usage": sale.usage,
         }
         named[headers.METADATA] = orjson.dumps(metadata).decode()
-    return Delivery(body, named | _headers(sale.settlement), OCTETS)
+    return Delivery(body, named | _headers(sale), OCTETS)
 
 
 def _encode(vector: Vector, terms: Terms) -> Any:
@@ -158,10 +162,13 @@ def _encode(vector: Vector, terms: Terms) -> Any:
     return vector
 
 
-def _headers(settlement: Settlement) -> dict[str, str]:
+def _headers(sale: Sale) -> dict[str, str]:
+    settlement = sale.settlement
     named = {
         headers.COST_USD: format_usd(settlement.cost_nanousd),
         headers.BALANCE_USD: format_usd(settlement.available_nanousd),
         headers.CHARGE_ID: settlement.charge_id,
     }
+    if sale.space_id is not None:
+        named[headers.SPACE_ID] = sale.space_id
     return named | ({headers.IDEMPOTENCY_REPLAYED: "true"} if settlement.replayed else {})

@@ -25,7 +25,8 @@ from vendor_api.limits.limiter import Admission
 from vendor_api.metering.quote import Asked, Quote, quote_items
 from vendor_api.metering.service import Meter, NothingDelivered, Order, Settlement
 from vendor_api.metrics import Metrics
-from vendor_api.models.service import Catalogue
+from vendor_api.models.service import Catalogue, name_model, name_revision
+from vendor_api.spaces import Rotation, Spaces
 from vendor_api.stopwatch import Stopwatch
 
 __all__ = ["Call", "Counter"]
@@ -60,6 +61,7 @@ class Counter:
         pool: Executor,
         metrics: Metrics,
         results: Results,
+        spaces: Spaces,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalogue = catalogue
@@ -67,13 +69,15 @@ class Counter:
         self._pool = pool
         self._metrics = metrics
         self._results = results
+        self._spaces = spaces
         self._clock = clock
 
     async def respond(self, call: Call) -> Delivery:
         """The answer, its charge committed. Raises VendorError or ClientGone: then nothing is charged."""
         deadline = self._clock() + REQUEST_SECONDS
         terms = call.terms
-        model = self._catalogue.find(terms.model)
+        space = call.principal.space
+        model = self._catalogue.find(terms.model, space)
         check_model(call.principal, model.info.id)
         prices = await self._catalogue.prices(model.info.id)
         check_terms(terms, model.info)
@@ -96,6 +100,7 @@ class Counter:
             gone=call.gone,
             terms=terms,
             watch=call.watch,
+            rotation=await self._find_rotation(call, model),
         )
         try:
             settlement = await self._meter.sell(order, work.run, call.watch)
@@ -105,12 +110,23 @@ class Counter:
         except VendorError as error:
             raise _restate(error, terms) from error.__cause__
         self._count(model.info.id, asks, quote, work, settlement)
+        name = name_model(model.info, space)
+        space_id = None if space is None else space.id
         with call.watch.measure("encode"):
             delivery = write_answer(
-                Sale(terms, model.info, model.name, asks, quote, work, settlement)
+                Sale(terms, model.info, name, asks, quote, work, settlement, space_id)
             )
         delivery.headers[SERVER_TIMING] = call.watch.header()
         return delivery
+
+    async def _find_rotation(self, call: Call, model: ServedModel) -> Rotation | None:
+        """What takes the model's vectors to the account's space, made before any money is held."""
+        space, info = call.principal.space, model.info
+        if space is None:
+            return None
+        return await self._spaces.open(
+            space, revision=info.revision, dimension=info.dimension, pool=self._pool
+        )
 
     async def _refuse(self, call: Call, order: Order, asks: list[Ask]) -> NoReturn:
         """Refuse what the cheap checks have refused; for good, if the client has named it."""
@@ -155,9 +171,11 @@ def _as_asked(ask: Ask) -> Asked | None:
 
 
 def _order(call: Call, model: ServedModel, asks: list[Ask], quote: Quote) -> Order:
+    # Another space is another content: a replay or a remembered answer never crosses over. What was
+    # bought is remembered by the weights alone, so that the same picture is free in a new space.
     fingerprint = digest_request(
         model=model.info.id,
-        revision=model.info.revision,
+        revision=name_revision(model.info, call.principal.space),
         options=call.terms.name,
         items=[ask.modality.encode() + ask.digest for ask in asks],
     )

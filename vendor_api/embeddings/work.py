@@ -23,6 +23,7 @@ from vendor_api.engine.base import (
 )
 from vendor_api.errors import VendorError
 from vendor_api.metering.service import NothingDelivered
+from vendor_api.spaces import Rotation
 from vendor_api.stopwatch import Stopwatch
 
 _NOT_CHARGED = ItemError(
@@ -52,6 +53,7 @@ class Work:
         gone: asyncio.Event,
         terms: Terms,
         watch: Stopwatch,
+        rotation: Rotation | None = None,
     ) -> None:
         self._model = model
         self._asks = asks
@@ -62,6 +64,7 @@ class Work:
         self._gone = gone
         self._terms = terms
         self._watch = watch
+        self._rotation = rotation
         self._failure: str | None = None
         """Of the machine, not of an item."""
         self._computed = False
@@ -94,6 +97,7 @@ class Work:
                 raise refuse_all(self.problems)
             reason = self._failure or "the model failed on every item"
             raise _unavailable(EngineUnavailable(reason))
+        await self._rotate()
         return [vector is not None for vector in self.vectors]
 
     def _key(self, line: int) -> Key:
@@ -191,6 +195,16 @@ class Work:
             raise _unavailable(error) from error
         finally:
             leaving.cancel()
+
+    async def _rotate(self) -> None:
+        """Take the vectors to the account's space, before anything is charged for them."""
+        if self._rotation is None:
+            return
+        found = {line: vector for line, vector in enumerate(self.vectors) if vector is not None}
+        loop = asyncio.get_running_loop()
+        turned = await loop.run_in_executor(self._pool, self._rotation.turn, list(found.values()))
+        for line, vector in zip(found, turned, strict=True):
+            self.vectors[line] = vector
 
     def _note(self, line: int, outcome: Vector | ItemFailure) -> None:
         if isinstance(outcome, ItemFailure) and outcome.fault == "engine":

@@ -119,11 +119,6 @@ class ServedModel:
     preparation: Preparation
     engine: Engine
 
-    @property
-    def name(self) -> str:
-        """`id@revision`, as answers name it."""
-        return f"{self.info.id}@{self.info.revision}"
-
 
 class EngineLost(Exception):
     """The machine behind a model is gone; trying its items one by one is of no use."""

@@ -83,14 +83,14 @@ def list_accounts(connection: Connection) -> list[Account]:
 
 
 def set_status(connection: Connection, account_id: str, status: AccountStatus) -> None:
-    """Let the account buy (active) or not (frozen, closed); what it holds may still be captured.
+    """Let the account buy (active) or not (frozen); what it holds may still be captured.
 
-    Raises UnknownAccount, and ValueError for another status.
+    Raises UnknownAccount, also for one that is closed, and ValueError for another status.
     """
-    if status not in ("active", "frozen", "closed"):
-        raise ValueError("an account is active, frozen or closed")
-    statement = update(account).where(account.c.id == account_id).values(status=status)
-    if connection.execute(statement).rowcount != 1:
+    if status not in ("active", "frozen"):
+        raise ValueError("an account is active or frozen; `close_account` closes it")
+    statement = update(account).where(account.c.id == account_id, account.c.status != "closed")
+    if connection.execute(statement.values(status=status)).rowcount != 1:
         raise UnknownAccount(account_id)
 
 

@@ -176,6 +176,10 @@ class AccountFrozen(LedgerError):
     """The account is not active."""
 
 
+class AccountClosed(LedgerError):
+    """The account is closed for ever: it is given nothing more."""
+
+
 class UnknownAccount(LedgerError):
     """There is no such account."""
 
@@ -227,6 +231,7 @@ __all__ = [
     "REBUY_FREE_DAYS",
     "REPLAYS_PER_DAY",
     "REQUEST_SECONDS",
+    "AccountClosed",
     "AccountFrozen",
     "AccountStatus",
     "Adjust",

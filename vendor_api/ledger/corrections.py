@@ -14,6 +14,7 @@ from vendor_api.ledger.commands import (
     Refund,
     UnknownCharge,
 )
+from vendor_api.ledger.standing import require_open
 
 __all__ = ["adjust_balance", "refund_charge"]
 
@@ -22,8 +23,8 @@ def refund_charge(connection: Connection, now: int, command: Refund) -> Booking:
     """Give back what a captured charge cost, or a part, as credit that never expires.
 
     Done once for each reference. Raises UnknownCharge, OverRefund when the charge has less left to
-    give back (nothing, before its capture), ReferenceReused, and ValueError for an amount that is
-    not more than zero or a missing reason.
+    give back (nothing, before its capture), AccountClosed, ReferenceReused, and ValueError for an
+    amount that is not more than zero or a missing reason.
     """
     if command.amount_nanousd is not None and command.amount_nanousd <= 0:
         raise ValueError("a refund is more than zero")
@@ -39,6 +40,7 @@ def refund_charge(connection: Connection, now: int, command: Refund) -> Booking:
     )
     if known is not None:
         return known
+    require_open(connection, account_id)
     credits.settle(connection, now, account_id)
     row, amount = _count_refund(connection, command)
     legs = {journal.customer_book(account_id): amount, journal.revenue_book(row.model): -amount}
@@ -58,8 +60,8 @@ def refund_charge(connection: Connection, now: int, command: Refund) -> Booking:
 def adjust_balance(connection: Connection, now: int, command: Adjust) -> Booking:
     """Move a balance up, as credit that never expires, or down, as far as it is available.
 
-    Done once for each reference. Raises UnknownAccount, InsufficientCredit, ReferenceReused, and
-    ValueError for an amount of zero or a missing reason.
+    Done once for each reference. Raises UnknownAccount, AccountClosed, InsufficientCredit,
+    ReferenceReused, and ValueError for an amount of zero or a missing reason.
     """
     account_id, amount = command.account_id, command.amount_nanousd
     if amount == 0:
@@ -72,6 +74,7 @@ def adjust_balance(connection: Connection, now: int, command: Adjust) -> Booking
     )
     if known is not None:
         return known
+    require_open(connection, account_id)
     credits.settle(connection, now, account_id)
     available = balance.read_available(connection, account_id)
     if available + amount < 0:

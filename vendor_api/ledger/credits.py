@@ -16,6 +16,7 @@ from vendor_api.db.tables import account_balance, credit_grant
 from vendor_api.ledger import balance, journal
 from vendor_api.ledger.commands import Booking, Credit
 from vendor_api.ledger.holds import list_holds
+from vendor_api.ledger.standing import require_open
 
 HOUSE = {"credit": journal.CASH, "promo": journal.PROMO_EXPENSE}
 
@@ -51,8 +52,8 @@ class Grant:
 def add_credit(connection: Connection, now: int, command: Credit) -> Booking:
     """Pay money in, or give it away, once for each (kind, reference).
 
-    Raises UnknownAccount, ReferenceReused when the reference belongs to a different credit, and
-    ValueError for an amount that is not more than zero and for an expiry that has passed.
+    Raises UnknownAccount, AccountClosed, ReferenceReused when the reference belongs to a different
+    credit, and ValueError for an amount that is not more than zero and for an expiry that has passed.
     """
     amount = command.amount_nanousd
     if amount <= 0:
@@ -65,6 +66,7 @@ def add_credit(connection: Connection, now: int, command: Credit) -> Booking:
     )
     if known is not None:
         return known
+    require_open(connection, account_id)
     if command.expires_at is not None and command.expires_at <= now:
         raise ValueError(
             f"the credit would have expired at {format_instant(command.expires_at)}: "

@@ -13,14 +13,14 @@ __all__ = ["router"]
 
 
 @router.get("")
-async def list_models(shop: CurrentShop, _: CurrentPrincipal) -> ModelList:
+async def list_models(shop: CurrentShop, principal: CurrentPrincipal) -> ModelList:
     """Every model on sale, with its prices."""
-    return await shop.catalogue.describe_all()
+    return await shop.catalogue.describe_all(principal.space)
 
 
 @router.get(
     "/{name:path}", responses=responses(ErrorCode.MODEL_NOT_FOUND, ErrorCode.REVISION_CHANGED)
 )
-async def get_model(name: str, shop: CurrentShop, _: CurrentPrincipal) -> ModelDocument:
+async def get_model(name: str, shop: CurrentShop, principal: CurrentPrincipal) -> ModelDocument:
     """One model by `id`, or by `id@revision` to be refused when the revision has changed."""
-    return await shop.catalogue.describe(name)
+    return await shop.catalogue.describe(name, principal.space)
