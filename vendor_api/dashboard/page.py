@@ -52,7 +52,7 @@ async def render(
     """The template `name` filled with `context`; `document` as JSON when the caller prefers that.
 
     `as_of` is when the numbers were read, microseconds; the database's present unless said.
-    Templates also find `visitor`, `csrf`, `links`, `alerts`, `as_of`, `zone`, `path` and `document`.
+    Templates also find `visitor`, `csrf_token`, `links`, `alerts`, `as_of`, `zone`, `path` and `document`.
     """
     if wants_json(request):
         return Response(_dump(document), status, HEADERS, "application/json")
@@ -60,7 +60,7 @@ async def render(
     given = {
         "alerts": await find_alerts(shop),
         "as_of": at,
-        "csrf": visitor.csrf,
+        "csrf_token": visitor.csrf,
         "document": document,
         "links": list(list_links(visitor.role, request.url.path)),
         "visitor": visitor,
