@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -16,6 +17,7 @@ from vendor_api.cli.shell import Shell, read_settings
 from vendor_api.db import open_database, read_clock
 from vendor_api.ledger.commands import Price
 from vendor_api.ledger.prices import current_prices
+from vendor_api.people.invitations import SETUP
 from vendor_api.refusal import Refusal
 from vendor_api.settings import VendorSettings
 
@@ -98,6 +100,7 @@ def _serve(settings: VendorSettings) -> None:
     from vendor_api.ledger.ledger import Ledger
     from vendor_api.logs import configure_logs
     from vendor_api.metrics import Metrics
+    from vendor_api.people.founding import offer_first_admin
     from vendor_api.server import bind, run_server, url_of
 
     configure_logs(json=settings.log_json, level=settings.log_level)
@@ -117,6 +120,7 @@ def _serve(settings: VendorSettings) -> None:
         if lock.exclusive:
             asyncio.run(ledger.expire_orphans())
         pepper = open_pepper(settings.database_url, settings.key_pepper_file)
+        token_file = offer_first_admin(settings.database_url, settings.key_pepper_file)
         authenticator = Authenticator.open(settings.database_url, pepper)
         stack.callback(lambda: asyncio.run(authenticator.close()))
         engines = load_engines(settings, metrics)
@@ -125,7 +129,7 @@ def _serve(settings: VendorSettings) -> None:
             settings, engines=engines, ledger=ledger, authenticator=authenticator, metrics=metrics
         )
         url = url_of(listening)
-        run_server(app, listening, lambda: _announce(url, settings.log_json))
+        run_server(app, listening, lambda: _announce(url, settings.log_json, token_file))
 
 
 def _check_shop(settings: VendorSettings, models: Sequence[str]) -> None:
@@ -146,11 +150,15 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _announce(url: str, as_json: bool) -> None:
+def _announce(url: str, as_json: bool, token_file: Path | None) -> None:
     pid = os.getpid()
-    line = (
-        json.dumps({"url": url, "pid": pid})
-        if as_json
-        else f"vl2v-vendor ready at {url} (pid {pid})"
-    )
+    document = {"url": url, "pid": pid}
+    if token_file is not None:
+        document |= {"first_admin": f"{url}{SETUP}", "first_admin_token_file": str(token_file)}
+        if not as_json:
+            typer.echo(
+                f"no admin yet: open {url}{SETUP} within 24 hours with the token in {token_file}",
+                err=True,
+            )
+    line = json.dumps(document) if as_json else f"vl2v-vendor ready at {url} (pid {pid})"
     typer.echo(line)

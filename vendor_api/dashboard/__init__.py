@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter
 
-from vendor_api.dashboard import assets, now
+from vendor_api.dashboard import assets, login, me, now, people, setup
 from vendor_api.dashboard.doors import install_doors
 
 router = APIRouter(include_in_schema=False)
-for _part in (assets, now):
+for _part in (assets, login, setup, me, now, people):
     router.include_router(_part.router)
 
 __all__ = ["install_doors", "router"]

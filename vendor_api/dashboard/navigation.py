@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vendor_api.people.roster import EVERYBODY, Role
+from vendor_api.people.roster import ADMINS, EVERYBODY, Role
 
 __all__ = ["PAGES", "Link", "Page", "list_links"]
 
@@ -26,7 +26,10 @@ class Link:
     current: bool
 
 
-PAGES = (Page("/dashboard", "Now"),)
+PAGES = (
+    Page("/dashboard", "Now"),
+    Page("/dashboard/people", "People", ADMINS),
+)
 
 
 def list_links(role: Role, path: str) -> Iterator[Link]:

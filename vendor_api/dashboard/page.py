@@ -42,6 +42,7 @@ async def render(
     request: Request,
     shop: Shop,
     name: str,
+    /,
     *,
     visitor: Visitor,
     document: Document,
@@ -68,7 +69,7 @@ async def render(
     return fill(request, name, status=status, **given | context)
 
 
-def fill(request: Request, name: str, *, status: int = 200, **context: Any) -> Response:
+def fill(request: Request, name: str, /, *, status: int = 200, **context: Any) -> Response:
     """The template `name` for somebody who need not be logged in."""
     zone = read_zone(request)
     given = {"path": request.url.path, "zone": zone, "zones": list_zones(zone), "visitor": None}
