@@ -74,7 +74,9 @@ class Passwords:
         Raises TooManyHashes.
         """
         password = unicodedata.normalize("NFC", text)[:MAX_LENGTH]
-        right = await self._run(lambda: self._verify(self._decoy if stored is None else stored, password))
+        right = await self._run(
+            lambda: self._verify(self._decoy if stored is None else stored, password)
+        )
         return right and stored is not None
 
     async def renew(self, text: str) -> str:
