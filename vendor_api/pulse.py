@@ -54,7 +54,7 @@ class Second:
         for step in sorted(self.steps):
             seen += self.steps[step]
             if seen >= rank:
-                return _FASTEST_MS * GROWTH ** (step + 0.5)
+                return float(_FASTEST_MS * GROWTH ** (step + 0.5))
         return None
 
 

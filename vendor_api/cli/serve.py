@@ -30,7 +30,14 @@ ModelOption = Annotated[
     ),
 ]
 
-__all__ = ["ModelOption", "find_prices", "merge_settings", "missing_price", "register"]
+__all__ = [
+    "ModelOption",
+    "describe_start",
+    "find_prices",
+    "merge_settings",
+    "missing_price",
+    "register",
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -150,15 +157,19 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
+def describe_start(url: str, token_file: Path | None) -> tuple[dict[str, str | int], str]:
+    """What a server says once it is ready: as JSON, and what a person has to do first, if anything."""
+    document: dict[str, str | int] = {"url": url, "pid": os.getpid()}
+    if token_file is None:
+        return document, ""
+    setup = f"{url}{SETUP}"
+    document |= {"first_admin": setup, "first_admin_token_file": str(token_file)}
+    return document, f"no admin yet: open {setup} within 24 hours with the token in {token_file}"
+
+
 def _announce(url: str, as_json: bool, token_file: Path | None) -> None:
-    pid = os.getpid()
-    document = {"url": url, "pid": pid}
-    if token_file is not None:
-        document |= {"first_admin": f"{url}{SETUP}", "first_admin_token_file": str(token_file)}
-        if not as_json:
-            typer.echo(
-                f"no admin yet: open {url}{SETUP} within 24 hours with the token in {token_file}",
-                err=True,
-            )
-    line = json.dumps(document) if as_json else f"vl2v-vendor ready at {url} (pid {pid})"
-    typer.echo(line)
+    document, sentence = describe_start(url, token_file)
+    if sentence and not as_json:
+        typer.echo(sentence, err=True)
+    ready = f"vl2v-vendor ready at {url} (pid {document['pid']})"
+    typer.echo(json.dumps(document) if as_json else ready)

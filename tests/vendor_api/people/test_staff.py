@@ -53,7 +53,7 @@ def test_a_link_works_once_and_a_newer_one_ends_it(run: Any) -> None:
     run(staff.set_first_password, second, bob.id, "hash")
     with pytest.raises(staff.LinkSpent):
         run(staff.set_first_password, second, bob.id, "another")
-    assert run(lambda c, _now: roster.find_named(c, "bob")[1]) == "hash"
+    assert run(lambda c, _now: roster.find_named(c, "bob"))[1] == "hash"
 
 
 def test_a_link_ends_after_a_day(run: Any) -> None:
