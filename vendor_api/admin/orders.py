@@ -120,3 +120,9 @@ class PriceOrder(Order):
         """Nano-dollars by modality, those that were named."""
         asked: dict[Modality, int | None] = {"image": self.image_usd, "text": self.text_usd}
         return {modality: unit for modality, unit in asked.items() if unit is not None}
+
+
+class ThresholdOrder(Order):
+    """Warn while an account has less than this available; without an amount never."""
+
+    threshold_usd: CostUsd | None = None

@@ -1,0 +1,17 @@
+"""Visitors by what they may do, for the annotations of routes; every POST is asked for its token."""
+
+from typing import Annotated
+
+from fastapi import Depends
+
+from vendor_api.dashboard.visitors import Visitor, require
+from vendor_api.people.roster import ADMINS, KEYS, MONEY
+
+MoneyVisitor = Annotated[Visitor, Depends(require(MONEY))]
+"""May top up, refund and adjust."""
+KeyVisitor = Annotated[Visitor, Depends(require(KEYS))]
+"""May create and end keys, and freeze."""
+AdminVisitor = Annotated[Visitor, Depends(require(ADMINS))]
+"""May open accounts and change prices and limits."""
+
+__all__ = ["AdminVisitor", "KeyVisitor", "MoneyVisitor"]
