@@ -11,7 +11,7 @@ from vendor_api.db.upsert import insert
 from vendor_api.ledger.accounts import find_account
 from vendor_api.ledger.balance import AVAILABLE
 
-__all__ = ["LowAccount", "change_threshold", "list_low_accounts"]
+__all__ = ["LowAccount", "change_threshold", "list_low_accounts", "read_threshold"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,3 +68,11 @@ def list_low_accounts(connection: Connection) -> list[LowAccount]:
         .where(low_balance_alert.c.threshold_nanousd > AVAILABLE, account.c.status != "closed")
     )
     return [LowAccount(*row) for row in connection.execute(query.order_by(account.c.name))]
+
+
+def read_threshold(connection: Connection, account_id: str) -> int | None:
+    """Below how much somebody wants to be warned; None: nobody does."""
+    query = select(low_balance_alert.c.threshold_nanousd)
+    of_account = query.where(low_balance_alert.c.account_id == account_id)
+    found: int | None = connection.execute(of_account).scalar_one_or_none()
+    return found

@@ -27,7 +27,7 @@ from vendor_api.metering.refusals import translate
 
 T = TypeVar("T")
 
-__all__ = ["change", "read", "rehearse", "survey", "translate_refusal"]
+__all__ = ["change", "read", "rehearse", "require_future", "survey", "translate_refusal"]
 
 
 async def read(shop: Shop, query: Callable[[Connection], T]) -> T:
@@ -85,6 +85,12 @@ class _Rehearsed(Exception):
 
 def _practise(result: object) -> None:
     raise _Rehearsed(result)
+
+
+def require_future(now: int, instant: int | None, name: str) -> None:
+    """Raises VendorError, naming the member, for an instant that has passed; None never has."""
+    if instant is not None and instant <= now:
+        raise VendorError(ErrorCode.INVALID_REQUEST, f"{name}: it is in the past", param=name)
 
 
 _SENTENCES: dict[type[LedgerError], tuple[ErrorCode, str, str | None]] = {

@@ -19,7 +19,12 @@ OPENING = Form(
     back="/dashboard/accounts",
     entries=(
         Entry("name", "Name", "Unique, of your choice: a customer's name.", required=True),
-        Entry("credit_limit_usd", "Credit limit", f"What it may owe. Empty: nothing. {_DOLLARS}", digits=True),
+        Entry(
+            "credit_limit_usd",
+            "Credit limit",
+            f"What it may owe. Empty: nothing. {_DOLLARS}",
+            digits=True,
+        ),
     ),
 )
 CREDIT = Form(
@@ -79,6 +84,7 @@ FREEZING = Form(
     back="",
     entries=(_REASON_DEMANDED,),
     intro=("It buys nothing more until it is unfrozen. What it holds can still be captured.",),
+    danger=True,
 )
 UNFREEZING = Form(
     title="Unfreeze",

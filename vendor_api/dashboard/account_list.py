@@ -17,7 +17,14 @@ PAGE_ROWS = 50
 
 Sort = Literal["name", "status", "balance", "held", "runway", "last_use", "created"]
 
-__all__ = ["PAGE_ROWS", "AccountList", "AccountRow", "AccountSearch", "list_accounts", "read_account_row"]
+__all__ = [
+    "PAGE_ROWS",
+    "AccountList",
+    "AccountRow",
+    "AccountSearch",
+    "list_accounts",
+    "read_account_row",
+]
 
 
 class AccountSearch(BaseModel):
@@ -51,8 +58,10 @@ class AccountRow(Figures):
     """When one of its keys last asked for anything."""
     cap_percent: int | None
     """Of its fullest cap."""
+    cap_key: str | None
+    """The key that has it."""
     cap_of: str | None
-    """`key_…: items a day`, the fullest cap's."""
+    """`items per day`, what it counts."""
     low: bool
     """Less is available than its threshold asks for."""
     low_balance_nanousd: Nanousd | None
@@ -144,7 +153,9 @@ def _choose(connection: Connection, now: int, search: AccountSearch) -> Sequence
     order = _ORDERS[search.sort]
     query = select(account.c.id).join(account_balance, account_balance.c.account_id == account.c.id)
     query = _narrow(query, search).order_by(order.desc() if search.descending else order)
-    return list(connection.execute(query.order_by(account.c.id).limit(PAGE_ROWS).offset(first)).scalars())
+    return list(
+        connection.execute(query.order_by(account.c.id).limit(PAGE_ROWS).offset(first)).scalars()
+    )
 
 
 def _order_by_runway(connection: Connection, now: int, search: AccountSearch) -> list[str]:
@@ -177,7 +188,8 @@ def _describe(row: Row[Any], pace: Pace, share: CapShare | None) -> AccountRow:
         runway_days=pace.show_days(row.available_nanousd),
         last_used_at=row.last_used_at,
         cap_percent=None if share is None else share.percent,
-        cap_of=None if share is None else f"{share.key_id}: {share.kind} per {share.window}",
+        cap_key=None if share is None else share.key_id,
+        cap_of=None if share is None else f"{share.kind} per {share.window}",
         low=threshold is not None and row.available_nanousd < threshold,
         low_balance_nanousd=threshold,
     )

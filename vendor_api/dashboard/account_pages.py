@@ -3,14 +3,15 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from sqlalchemy import Connection, select
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from sqlalchemy import Connection
+from starlette.responses import RedirectResponse, Response
 
+from shared.money import format_usd
 from vendor_api.admin import actions
 from vendor_api.admin.fields import AccountId
-from vendor_api.admin.low_balance import change_threshold
+from vendor_api.admin.low_balance import change_threshold, read_threshold
 from vendor_api.admin.orders import AccountChange, AccountOrder, StatusOrder, ThresholdOrder
-from vendor_api.admin.refusals import change, survey
+from vendor_api.admin.refusals import change, read, survey
 from vendor_api.dashboard.account_forms import (
     CREDIT_LIMIT,
     FREEZING,
@@ -21,14 +22,22 @@ from vendor_api.dashboard.account_forms import (
     place_form,
 )
 from vendor_api.dashboard.account_list import AccountSearch, list_accounts
-from vendor_api.dashboard.account_view import list_account_days, view_account
-from vendor_api.dashboard.callers import AdminVisitor, KeyVisitor, MoneyVisitor
-from vendor_api.dashboard.form_pages import Form, show_form, show_refusal
+from vendor_api.dashboard.account_view import (
+    CHART_DAYS,
+    AccountView,
+    Movement,
+    find_movement,
+    list_account_days,
+    view_account,
+)
+from vendor_api.dashboard.callers import AdminVisitor, KeyVisitor, MoneyVisitor, list_rights
+from vendor_api.dashboard.day_chart import draw_days
+from vendor_api.dashboard.form_pages import Form, carry_out, show_form, show_refusal
 from vendor_api.dashboard.forms import Filled, read_form
 from vendor_api.dashboard.page import render
+from vendor_api.dashboard.runway import LOOK_BACK_DAYS, SPENDING_DAYS
 from vendor_api.dashboard.visitors import CurrentVisitor, Visitor
 from vendor_api.db import read_clock
-from vendor_api.db.tables import ledger_entry, ledger_txn
 from vendor_api.dependencies import CurrentShop, Shop
 from vendor_api.errors import VendorError
 from vendor_api.ledger.commands import AccountStatus
@@ -42,8 +51,6 @@ _DONE = {
     "unfrozen": "The account may buy again.",
     "limited": "The credit limit is changed.",
     "watched": "The threshold is kept.",
-    "revoked": "The key is revoked.",
-    "keyed": "The key is changed.",
 }
 
 __all__ = ["router"]
@@ -61,12 +68,14 @@ async def get_accounts(
     return await render(
         request,
         shop,
-        "people/accounts.html",
+        "accounts.html",
         visitor=visitor,
         document=found,
         as_of=found.as_of,
         found=found,
         search=search,
+        spending_days=SPENDING_DAYS,
+        look_back_days=LOOK_BACK_DAYS,
         may=list_rights(visitor),
     )
 
@@ -113,7 +122,7 @@ async def get_account(
     return await render(
         request,
         shop,
-        "people/account.html",
+        "account.html",
         visitor=visitor,
         document=view,
         as_of=view.as_of,
@@ -134,10 +143,9 @@ async def get_usage(
 ) -> Response:
     """Items and dollars a day, for the chart."""
     await name_account(shop, account_id)
-    found = await survey(
-        shop, lambda c: list_account_days(c, read_clock(c), account_id, days)
+    return draw_days(
+        await survey(shop, lambda c: list_account_days(c, read_clock(c), account_id, days))
     )
-    return JSONResponse({})
 
 
 @router.get("/{account_id}/freeze")
@@ -178,7 +186,7 @@ async def get_credit_limit(
 ) -> Response:
     """The form for what an account may owe, with what it may owe now."""
     account = await name_account(shop, account_id)
-    now = Filled[AccountChange](typed={"credit_limit_usd": account.credit_limit_usd})
+    now = Filled(typed={"credit_limit_usd": account.credit_limit_usd})
     return await show_form(request, shop, visitor, place_form(CREDIT_LIMIT, account), now)
 
 
@@ -207,7 +215,7 @@ async def get_threshold(
     threshold = await read(shop, lambda c: read_threshold(c, account_id))
     typed = {} if threshold is None else {"threshold_usd": format_usd(threshold)}
     form = place_form(LOW_BALANCE, account)
-    return await show_form(request, shop, visitor, form, Filled[ThresholdOrder](typed=typed))
+    return await show_form(request, shop, visitor, form, Filled(typed=typed))
 
 
 @router.post("/{account_id}/low-balance")
@@ -222,9 +230,7 @@ async def post_threshold(
         return lambda c, now: change_threshold(c, now, visitor.id, account_id, threshold)
 
     filled = read_form(await request.form(), ThresholdOrder)
-    return await carry_out(
-        request, shop, visitor, form, filled, plan, f"{form.back}?done=watched"
-    )
+    return await carry_out(request, shop, visitor, form, filled, plan, f"{form.back}?done=watched")
 
 
 async def _ask(
@@ -246,12 +252,8 @@ async def _set_status(
 
     def plan(order: StatusOrder) -> Work[object]:
         reason = order.reason
-        return lambda c, now: actions.change_status(
-            c, now, visitor.id, account_id, status, reason
-        )
+        return lambda c, now: actions.change_status(c, now, visitor.id, account_id, status, reason)
 
     filled = read_form(await request.form(), StatusOrder)
     done = "frozen" if status == "frozen" else "unfrozen"
-    return await carry_out(
-        request, shop, visitor, form, filled, plan, f"{form.back}?done={done}"
-    )
+    return await carry_out(request, shop, visitor, form, filled, plan, f"{form.back}?done={done}")

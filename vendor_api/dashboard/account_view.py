@@ -1,6 +1,5 @@
 """One account with everything that a person who looks after it wants to see."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -11,8 +10,15 @@ from vendor_api.dashboard.account_list import AccountRow, read_account_row
 from vendor_api.dashboard.figures import Figures, Instant, Nanousd
 from vendor_api.dashboard.key_list import KeyRow, describe_key_rows
 from vendor_api.db.clock import DAY
-from vendor_api.db.tables import account_balance, charge, credit_grant, ledger_txn
+from vendor_api.db.tables import (
+    account_balance,
+    charge,
+    credit_grant,
+    ledger_entry,
+    ledger_txn,
+)
 from vendor_api.ledger.credits import Grant, list_grants
+from vendor_api.ledger.journal import customer_book
 
 CHARGES = 20
 CHART_DAYS = 30
@@ -24,6 +30,8 @@ __all__ = [
     "ChargeRow",
     "DayRow",
     "GrantRow",
+    "Movement",
+    "find_movement",
     "list_account_days",
     "view_account",
 ]
@@ -67,6 +75,16 @@ class ChargeRow(Figures):
     refunded_nanousd: Nanousd
 
 
+class Movement(Figures):
+    """A movement of money that was just booked."""
+
+    id: str
+    kind: str
+    ref: str
+    amount_nanousd: Nanousd
+    created_at: Instant
+
+
 class AccountView(Figures):
     """An account as its page shows it."""
 
@@ -103,14 +121,25 @@ def view_account(connection: Connection, now: int, account_id: str) -> AccountVi
     )
 
 
-def list_account_days(
-    connection: Connection, now: int, account_id: str, days: int
-) -> list[DayRow]:
+def list_account_days(connection: Connection, now: int, account_id: str, days: int) -> list[DayRow]:
     """The latest `days` days of UTC, oldest first, those without use too; today is the last."""
     today = now - now % DAY
     first = today - (days - 1) * DAY
     used = {day.at: day for day in list_days(connection, first, account_id)}
     return [_day(used.get(at, Day(at))) for at in range(first, today + 1, DAY)]
+
+
+def find_movement(connection: Connection, account_id: str, txn_id: str) -> Movement | None:
+    """A movement of the account, as its customer's balance sees it."""
+    row = connection.execute(
+        select(ledger_txn, ledger_entry.c.amount_nanousd)
+        .join(ledger_entry, ledger_entry.c.txn_id == ledger_txn.c.id)
+        .where(ledger_txn.c.id == txn_id, ledger_txn.c.account_id == account_id)
+        .where(ledger_entry.c.book == customer_book(account_id))
+    ).one_or_none()
+    if row is None:
+        return None
+    return Movement(**{name: getattr(row, name) for name in Movement.model_fields})
 
 
 def _day(day: Day) -> DayRow:
@@ -125,11 +154,11 @@ def _day(day: Day) -> DayRow:
 
 def _list_grants(connection: Connection, account_id: str) -> list[GrantRow]:
     origins = connection.execute(
-        select(credit_grant.c.id, ledger_txn)
+        select(credit_grant.c.id.label("grant_id"), ledger_txn)
         .join(ledger_txn, ledger_txn.c.id == credit_grant.c.txn_id)
         .where(credit_grant.c.account_id == account_id)
     )
-    known = {row[0]: row for row in origins}
+    known = {row.grant_id: row for row in origins}
     grants = sorted(list_grants(connection, account_id), key=_place)
     return [_grant(grant, known[grant.id]) for grant in grants]
 
@@ -147,7 +176,7 @@ def _place(grant: Grant) -> tuple[bool, bool, int, int, str]:
 def _grant(grant: Grant, origin: Row[Any]) -> GrantRow:
     return GrantRow(
         id=grant.id,
-        txn_id=origin[1],
+        txn_id=origin.id,
         kind=origin.kind,
         ref=origin.ref,
         reason=origin.reason,
@@ -160,9 +189,7 @@ def _grant(grant: Grant, origin: Row[Any]) -> GrantRow:
 
 def _list_charges(connection: Connection, account_id: str) -> list[ChargeRow]:
     query = select(charge).where(charge.c.account_id == account_id)
-    rows: Sequence[Row[Any]] = connection.execute(
-        query.order_by(charge.c.id.desc()).limit(CHARGES)
-    ).all()
+    rows = connection.execute(query.order_by(charge.c.id.desc()).limit(CHARGES)).all()
     return [
         ChargeRow(**{name: getattr(row, name) for name in ChargeRow.model_fields}) for row in rows
     ]

@@ -1,5 +1,6 @@
 """Visitors by what they may do, for the annotations of routes; every POST is asked for its token."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends
@@ -14,4 +15,18 @@ KeyVisitor = Annotated[Visitor, Depends(require(KEYS))]
 AdminVisitor = Annotated[Visitor, Depends(require(ADMINS))]
 """May open accounts and change prices and limits."""
 
-__all__ = ["AdminVisitor", "KeyVisitor", "MoneyVisitor"]
+__all__ = ["AdminVisitor", "KeyVisitor", "MoneyVisitor", "Rights", "list_rights"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Which forms a page offers."""
+
+    money: bool
+    keys: bool
+    admin: bool
+
+
+def list_rights(visitor: Visitor) -> Rights:
+    """What the visitor may do."""
+    return Rights(visitor.role in MONEY, visitor.role in KEYS, visitor.role in ADMINS)

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from shared.errors import ERROR_KINDS
 from vendor_api.admin.refusals import change
-from vendor_api.dashboard.forms import Filled, refill
+from vendor_api.dashboard.forms import EMPTY, Filled, refill
 from vendor_api.dashboard.page import render
 from vendor_api.dashboard.visitors import Visitor
 from vendor_api.dependencies import Shop
@@ -61,6 +61,8 @@ class Form:
     """Where to go instead."""
     entries: Sequence[Entry] = ()
     intro: Sequence[str] = ()
+    danger: bool = False
+    """It takes something away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ async def show_form(
     shop: Shop,
     visitor: Visitor,
     form: Form,
-    filled: Filled[Any] = Filled(),
+    filled: Filled[Any] = EMPTY,
     *,
     status: int | None = None,
 ) -> Response:
@@ -95,7 +97,7 @@ async def show_form(
     return await render(
         request,
         shop,
-        "people/form.html",
+        "form_page.html",
         visitor=visitor,
         status=chosen,
         document=document,
@@ -114,9 +116,7 @@ async def show_refusal(
 ) -> Response:
     """The form again with what the ledger refused; nothing has changed."""
     kind = ERROR_KINDS[error.code]
-    return await show_form(
-        request, shop, visitor, form, refill(filled, error), status=kind.status
-    )
+    return await show_form(request, shop, visitor, form, refill(filled, error), status=kind.status)
 
 
 async def carry_out(
@@ -139,16 +139,26 @@ async def carry_out(
 
 
 async def show_confirmation(
-    request: Request, shop: Shop, visitor: Visitor, asked: Confirmation, **context: Any
+    request: Request,
+    shop: Shop,
+    visitor: Visitor,
+    asked: Confirmation,
+    *,
+    template: str = "confirm_page.html",
+    **context: Any,
 ) -> Response:
     """The last look; nothing has changed yet."""
-    document = {"title": asked.title, "facts": dict(asked.facts), "notes": list(asked.notes)}
+    document: dict[str, Any] = {
+        "title": asked.title,
+        "facts": dict(asked.facts),
+        "notes": list(asked.notes),
+    }
     if asked.document is not None:
         document["detail"] = asked.document
     return await render(
         request,
         shop,
-        "people/confirm.html",
+        template,
         visitor=visitor,
         document=document,
         asked=asked,

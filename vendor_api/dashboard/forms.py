@@ -2,15 +2,18 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
-from starlette.datastructures import FormData
+from starlette.datastructures import ImmutableMultiDict
 
 from vendor_api.errors import VendorError
 
 O = TypeVar("O", bound=BaseModel)  # noqa: E741
+
+Sent = ImmutableMultiDict[str, Any]
+"""A form's fields, or a query's."""
 
 _SENTENCES = {
     "missing": "Fill this in.",
@@ -20,7 +23,7 @@ _SENTENCES = {
     "literal_error": "Choose one of those offered.",
 }
 
-__all__ = ["Filled", "read_form", "refill"]
+__all__ = ["EMPTY", "Filled", "Sent", "read_form", "refill"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,12 @@ class Filled(Generic[O]):
     """Field → what is wrong with it; under the empty name what is wrong with the whole."""
 
 
+EMPTY: Filled[Any] = Filled()
+"""A form that nobody has filled in."""
+
+
 def read_form(
-    form: FormData,
+    form: Sent,
     kind: type[O],
     *,
     counts: Collection[str] = (),
@@ -49,7 +56,7 @@ def read_form(
     try:
         order = kind.model_validate(_build(typed, counts))
     except ValidationError as error:
-        wrong = {_name(each): _explain(each) for each in reversed(error.errors())}
+        wrong = {_name(each): _explain(each, several) for each in reversed(error.errors())}
         return Filled(None, typed, wrong)
     return Filled(order, typed)
 
@@ -61,7 +68,7 @@ def refill(filled: Filled[O], error: VendorError) -> Filled[O]:
 
 
 def _keep(
-    form: FormData, kind: type[BaseModel], several: Collection[str]
+    form: Sent, kind: type[BaseModel], several: Collection[str]
 ) -> dict[str, str | list[str]]:
     typed: dict[str, str | list[str]] = {}
     for name in kind.model_fields:
@@ -84,6 +91,7 @@ def _name(error: ErrorDetails) -> str:
     return str(error["loc"][0]) if error["loc"] else ""
 
 
-def _explain(error: ErrorDetails) -> str:
-    sentence = _SENTENCES.get(error["type"], error["msg"])
+def _explain(error: ErrorDetails, several: Collection[str]) -> str:
+    kind = "too_short" if _name(error) in several and error["type"] == "missing" else error["type"]
+    sentence = _SENTENCES.get(kind, error["msg"])
     return f"{sentence[0].upper()}{sentence[1:].rstrip('.')}."

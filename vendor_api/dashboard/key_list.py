@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer
 from sqlalchemy import Connection, Select, and_, func, or_, select
 
 from shared.money import format_usd
+from vendor_api.admin.keyring import get_key
 from vendor_api.auth.repository import KeyLimits, StoredKey, find_keys
 from vendor_api.dashboard.cap_shares import share_percent
 from vendor_api.dashboard.figures import Figures, Instant
@@ -25,6 +26,7 @@ __all__ = [
     "KeyRow",
     "KeySearch",
     "describe_key_rows",
+    "find_key_row",
     "list_key_rows",
 ]
 
@@ -105,9 +107,12 @@ def list_key_rows(connection: Connection, now: int, search: KeySearch) -> KeyLis
     )
 
 
-def describe_key_rows(
-    connection: Connection, now: int, keys: Sequence[StoredKey]
-) -> list[KeyRow]:
+def find_key_row(connection: Connection, now: int, key_id: str) -> KeyRow:
+    """One key, ended or not. Raises UnknownKey."""
+    return describe_key_rows(connection, now, [get_key(connection, key_id)])[0]
+
+
+def describe_key_rows(connection: Connection, now: int, keys: Sequence[StoredKey]) -> list[KeyRow]:
     """The keys as tables show them."""
     owners = sorted({key.account_id for key in keys})
     query = select(account.c.id, account.c.name).where(account.c.id.in_(owners))

@@ -19,6 +19,7 @@ from vendor_api.admin.fields import AccountId
 from vendor_api.admin.orders import AdjustmentOrder, CreditOrder
 from vendor_api.admin.refusals import change, read, rehearse
 from vendor_api.dashboard.account_forms import ADJUSTMENT, CREDIT, name_account, place_form
+from vendor_api.dashboard.callers import MoneyVisitor
 from vendor_api.dashboard.form_pages import (
     CONFIRMED,
     Confirmation,
@@ -29,7 +30,6 @@ from vendor_api.dashboard.form_pages import (
 )
 from vendor_api.dashboard.forms import Filled, read_form
 from vendor_api.dashboard.visitors import Visitor
-from vendor_api.dashboard.callers import MoneyVisitor
 from vendor_api.db import format_instant
 from vendor_api.db.tables import ledger_txn
 from vendor_api.dependencies import CurrentShop, Shop
@@ -148,7 +148,9 @@ async def _answer(
             again = "" if booking.new else "&again=1"
             place = f"/dashboard/accounts/{account_id}?booked={booking.txn_id}{again}"
             return RedirectResponse(place, 303)
-        outlook = await rehearse(shop, account_id, lambda c, now: _look_ahead(c, now, movement, account_id))
+        outlook = await rehearse(
+            shop, account_id, lambda c, now: _look_ahead(c, now, movement, account_id)
+        )
     except VendorError as error:
         refusal = await _explain(shop, error, movement)
         return await show_refusal(request, shop, visitor, form, filled, refusal)
@@ -182,7 +184,9 @@ def _confirm(
     ]
     notes = ["Nothing has been booked yet."]
     if not booking.new:
-        notes = [f"This very movement was booked before ({booking.txn_id}): it will not move again."]
+        notes = [
+            f"This very movement was booked before ({booking.txn_id}): it will not move again."
+        ]
     return Confirmation(
         title=f"{form.title}: is this right?",
         action=form.action,

@@ -26,7 +26,12 @@ class Link:
     current: bool
 
 
-PAGES = (Page("/dashboard", "Now"),)
+PAGES = (
+    Page("/dashboard", "Now"),
+    Page("/dashboard/accounts", "Accounts"),
+    Page("/dashboard/keys", "Keys"),
+    Page("/dashboard/prices", "Models and prices"),
+)
 
 
 def list_links(role: Role, path: str) -> Iterator[Link]:

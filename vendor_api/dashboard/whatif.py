@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, Select, func, select
 
 from shared.wire import Modality
 from vendor_api.dashboard.figures import Figures, Instant, Nanousd
@@ -71,7 +71,7 @@ def suppose_prices(
 
 
 def _read(connection: Connection, model: str, since: int) -> Iterable[Row[Any]]:
-    query = (
+    query: Select[Any] = (
         select(
             usage_rollup.c.account_id,
             account.c.name,
