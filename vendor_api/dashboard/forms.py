@@ -63,8 +63,10 @@ def read_form(
 
 def refill(filled: Filled[O], error: VendorError) -> Filled[O]:
     """The form again with what the ledger refused, at the field that it names."""
-    known = error.param if error.param in filled.typed else ""
-    return Filled(None, filled.typed, {known or "": error.detail})
+    known = error.param or ""
+    if known not in filled.typed:
+        return Filled(None, filled.typed, {"": error.detail})
+    return Filled(None, filled.typed, {known: _write(error.detail.removeprefix(f"{known}: "))})
 
 
 def _keep(
@@ -94,4 +96,8 @@ def _name(error: ErrorDetails) -> str:
 def _explain(error: ErrorDetails, several: Collection[str]) -> str:
     kind = "too_short" if _name(error) in several and error["type"] == "missing" else error["type"]
     sentence = _SENTENCES.get(kind, error["msg"])
+    return _write(sentence)
+
+
+def _write(sentence: str) -> str:
     return f"{sentence[0].upper()}{sentence[1:].rstrip('.')}."

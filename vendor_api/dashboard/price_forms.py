@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from vendor_api.admin.fields import Count
 from vendor_api.admin.orders import PriceOrder
 from vendor_api.dashboard.form_pages import Entry
 from vendor_api.dashboard.whatif import MAX_DAYS
@@ -17,7 +16,7 @@ _DOLLARS = "US dollars an item, like 0.0001. Empty: as it is."
 class Supposition(PriceOrder):
     """Prices of a model, and over how many days to try them."""
 
-    days: Count = Field(default=30, ge=1, le=MAX_DAYS)
+    days: int = Field(default=30, strict=True, ge=1, le=MAX_DAYS)
 
 
 def list_entries(models: Sequence[str]) -> list[Entry]:

@@ -192,9 +192,7 @@ class TestOne:
         path = f"/dashboard/accounts/{finance.account_id}"
         for ref, expires in (("late", "2999-01-01"), ("soon", "2998-01-01")):
             fields = {"amount_usd": "2", "external_ref": ref, "expires_at": expires}
-            await finance.post(
-                f"{path}/credits", {**fields, "kind": "promo", "confirmed": "yes"}
-            )
+            await finance.post(f"{path}/credits", {**fields, "kind": "promo", "confirmed": "yes"})
         table = rows((await finance.get(path)).text, "grants-table")
         assert [(row[1], row[2], row[5]) for row in table] == [
             ("promo", "soon", "$2.00"),
