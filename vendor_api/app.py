@@ -32,6 +32,7 @@ from vendor_api.middleware import BodyLimit, RequestRecord, Turnstile
 from vendor_api.models import endpoints as models
 from vendor_api.models.service import Catalogue
 from vendor_api.openapi import describe_errors
+from vendor_api.people.passwords import Cost, Passwords
 from vendor_api.settings import VendorSettings
 
 SWEEP_SECONDS = 5.0
@@ -48,6 +49,7 @@ def create_app(
     ledger: Ledger | None = None,
     authenticator: Authenticator | None = None,
     metrics: Metrics | None = None,
+    password_cost: Cost | None = None,
 ) -> FastAPI:
     """The application; what is not passed in is opened at start and closed at the end."""
     metrics = metrics or Metrics()
@@ -64,7 +66,11 @@ def create_app(
             stack.push_async_callback(asyncio.to_thread, pool.shutdown)
             limiter = await open_limiter(settings, metrics)
             stack.push_async_callback(limiter.close)
-            app.state.shop = shop = _furnish(books, doorman, served, pool, metrics, limiter)
+            passwords = Passwords(password_cost)
+            stack.push_async_callback(passwords.close)
+            app.state.shop = shop = _furnish(
+                books, doorman, served, pool, metrics, limiter, passwords
+            )
             _hear_changes(settings, doorman, stack)
             _run_beside(_sweep(books, metrics), stack)
             app.state.auditor = auditor = _make_auditor(settings, books, metrics)
@@ -162,12 +168,13 @@ def _furnish(
     pool: ThreadPoolExecutor,
     metrics: Metrics,
     limiter: Limiter,
+    passwords: Passwords,
 ) -> Shop:
     meter = Meter(ledger, metrics)
     catalogue = Catalogue(served, meter)
     metrics.watch_engines(catalogue.states)
     counter = Counter(catalogue, meter, pool=pool, metrics=metrics)
-    return Shop(ledger, authenticator, catalogue, counter, metrics, limiter)
+    return Shop(ledger, authenticator, catalogue, counter, metrics, limiter, passwords)
 
 
 def _prepare_decoder() -> None:

@@ -19,6 +19,7 @@ from vendor_api.limits.limiter import Admission, Limiter
 from vendor_api.metering.refusals import translate
 from vendor_api.metrics import Metrics
 from vendor_api.models.service import Catalogue
+from vendor_api.people.passwords import Passwords
 
 _bearer = HTTPBearer(auto_error=False, description="An API key: vl2v_live_…")
 
@@ -35,6 +36,7 @@ class Shop:
     counter: Counter
     metrics: Metrics
     limiter: Limiter
+    passwords: Passwords
     draining: bool = False
     """Set when the process is asked to stop: `/readyz` then sends traffic elsewhere."""
     running: set[asyncio.Task[Any]] = field(default_factory=set)

@@ -13,6 +13,7 @@ from vendor_api.db.clock import SECOND
 from vendor_api.engine.base import EngineState
 from vendor_api.engine.batcher import BatchReport
 from vendor_api.ledger.auditor import AuditReport
+from vendor_api.pulse import Pulse
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -33,6 +34,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.pulse = Pulse()
         self.requests = Counter(
             "vl2v_requests", "Answers sent", ["route", "method", "status"], registry=self.registry
         )
@@ -128,6 +130,7 @@ class Metrics:
         """Count one batch of a model."""
         self.batch_items.labels(model, report.lane).observe(report.items)
         self.batch_seconds.labels(model, report.lane).observe(report.seconds)
+        self.pulse.note_batch(report.items, report.room)
 
     def observe_commit(self, jobs: int, seconds: float) -> None:
         """Count one commit of the ledger's writer."""

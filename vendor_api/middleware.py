@@ -13,6 +13,7 @@ from shared import headers
 from shared.errors import ErrorCode
 from vendor_api.errors import VendorError, render
 from vendor_api.metrics import Metrics
+from vendor_api.pulse import is_sale
 
 __all__ = ["BodyLimit", "RequestRecord", "Turnstile"]
 
@@ -35,6 +36,9 @@ class RequestRecord:
         scope.setdefault("state", {})["request_id"] = request_id
         began = time.perf_counter()
         status = 0
+        pulse = self.metrics.pulse if is_sale(scope["path"]) else None
+        if pulse is not None:
+            pulse.begin()
 
         async def send_named(message: Message) -> None:
             nonlocal status
@@ -54,7 +58,10 @@ class RequestRecord:
             )
             await render(error, request_id)(scope, receive, send_named)
         finally:
-            self._record(scope, status, time.perf_counter() - began, request_id)
+            seconds = time.perf_counter() - began
+            if pulse is not None:
+                pulse.end(status, seconds)
+            self._record(scope, status, seconds, request_id)
 
     def _record(self, scope: Scope, status: int, seconds: float, request_id: str) -> None:
         route = _route_of(scope)

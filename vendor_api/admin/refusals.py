@@ -24,6 +24,7 @@ from vendor_api.ledger.commands import (
 )
 from vendor_api.ledger.jobs import Work
 from vendor_api.metering.refusals import translate
+from vendor_api.people.roster import UnknownPerson
 
 T = TypeVar("T")
 
@@ -97,6 +98,7 @@ _SENTENCES: dict[type[LedgerError], tuple[ErrorCode, str, str | None]] = {
     UnknownAccount: (ErrorCode.NOT_FOUND, "There is no such account.", None),
     UnknownCharge: (ErrorCode.NOT_FOUND, "There is no such charge.", None),
     UnknownKey: (ErrorCode.NOT_FOUND, "There is no such key.", None),
+    UnknownPerson: (ErrorCode.NOT_FOUND, "There is no such person.", None),
     AccountExists: (ErrorCode.CONFLICT, "An account of this name exists already.", "name"),
     ReferenceReused: (
         ErrorCode.REFERENCE_REUSED,

@@ -21,6 +21,7 @@ MODULES = (
     "keys",
     "key_caps",
     "operators",
+    "people",
     "models",
     "ledger",
     "audit_log",

@@ -30,6 +30,7 @@ from vendor_api.ledger.commands import (
     UnknownAccount,
     UnknownCharge,
 )
+from vendor_api.people.roster import UnknownPerson
 from vendor_api.refusal import Refusal
 from vendor_api.settings import VendorSettings
 
@@ -212,6 +213,8 @@ def explain(error: Exception) -> str:
             sentence = f"there is no account {error}: see `vl2v-vendor accounts list`"
         case UnknownKey():
             sentence = f"there is no key {error}: see `vl2v-vendor keys list`"
+        case UnknownPerson():
+            sentence = f"there is nobody called {error}: see `vl2v-vendor people list`"
         case UnknownCharge():
             sentence = f"there is no charge {error}: see `vl2v-vendor charges list`"
         case ReferenceReused():

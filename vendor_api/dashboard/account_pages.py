@@ -34,7 +34,7 @@ from vendor_api.dashboard.callers import AdminVisitor, KeyVisitor, MoneyVisitor,
 from vendor_api.dashboard.day_chart import draw_days
 from vendor_api.dashboard.form_pages import Form, carry_out, show_form, show_refusal
 from vendor_api.dashboard.forms import Filled, read_form
-from vendor_api.dashboard.page import render
+from vendor_api.dashboard.page import HEADERS, render
 from vendor_api.dashboard.runway import LOOK_BACK_DAYS, SPENDING_DAYS
 from vendor_api.dashboard.visitors import CurrentVisitor, Visitor
 from vendor_api.db import read_clock
@@ -99,7 +99,7 @@ async def post_account(request: Request, shop: CurrentShop, visitor: AdminVisito
         )
     except VendorError as error:
         return await show_refusal(request, shop, visitor, OPENING, filled, error)
-    return RedirectResponse(f"/dashboard/accounts/{opened.id}?done=opened", 303)
+    return RedirectResponse(f"/dashboard/accounts/{opened.id}?done=opened", 303, HEADERS)
 
 
 @router.get("/{account_id}")

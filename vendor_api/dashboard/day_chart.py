@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from shared.money import format_usd
 from vendor_api.dashboard.account_view import DayRow
-from vendor_api.dashboard.page import HEADERS
+from vendor_api.dashboard.page import write_json
 from vendor_api.db.clock import SECOND
 
 __all__ = ["draw_days"]
@@ -22,4 +22,4 @@ def draw_days(days: Sequence[DayRow]) -> Response:
         {"label": "Items", "unit": "items", "values": [day.items for day in days]},
     ]
     document = {"x": [day.at // SECOND for day in days], "series": series}
-    return Response(orjson.dumps(document), headers=HEADERS, media_type="application/json")
+    return write_json(document)

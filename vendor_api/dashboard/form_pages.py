@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from shared.errors import ERROR_KINDS
 from vendor_api.admin.refusals import change
 from vendor_api.dashboard.forms import EMPTY, Filled, refill
-from vendor_api.dashboard.page import render
+from vendor_api.dashboard.page import HEADERS, render
 from vendor_api.dashboard.visitors import Visitor
 from vendor_api.dependencies import Shop
 from vendor_api.errors import VendorError
@@ -135,7 +135,7 @@ async def carry_out(
         await change(shop, "", plan(filled.order))
     except VendorError as error:
         return await show_refusal(request, shop, visitor, form, filled, error)
-    return RedirectResponse(place, 303)
+    return RedirectResponse(place, 303, HEADERS)
 
 
 async def show_confirmation(

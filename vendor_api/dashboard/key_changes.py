@@ -37,6 +37,7 @@ from vendor_api.dashboard.key_forms import (
 )
 from vendor_api.dashboard.key_list import KeyRow
 from vendor_api.dashboard.key_views import find_for_page, show_once
+from vendor_api.dashboard.page import HEADERS
 from vendor_api.dashboard.visitors import Visitor
 from vendor_api.dependencies import CurrentShop, Shop
 from vendor_api.errors import VendorError
@@ -100,7 +101,7 @@ async def post_revocation(
         return await show_confirmation(request, shop, visitor, _ask(key))
     await change(shop, "", lambda c, now: keyring.end_key(c, now, visitor.id, key_id))
     shop.authenticator.forget(key_id)
-    return RedirectResponse(f"/dashboard/keys/{key_id}?done=revoked", 303)
+    return RedirectResponse(f"/dashboard/keys/{key_id}?done=revoked", 303, HEADERS)
 
 
 @router.get("/{key_id}/limits")

@@ -29,6 +29,7 @@ from vendor_api.dashboard.form_pages import (
     show_refusal,
 )
 from vendor_api.dashboard.forms import Filled, read_form
+from vendor_api.dashboard.page import HEADERS
 from vendor_api.dashboard.visitors import Visitor
 from vendor_api.db import format_instant
 from vendor_api.db.tables import ledger_txn
@@ -147,7 +148,7 @@ async def _answer(
             booking = await change(shop, account_id, movement.book)
             again = "" if booking.new else "&again=1"
             place = f"/dashboard/accounts/{account_id}?booked={booking.txn_id}{again}"
-            return RedirectResponse(place, 303)
+            return RedirectResponse(place, 303, HEADERS)
         outlook = await rehearse(
             shop, account_id, lambda c, now: _look_ahead(c, now, movement, account_id)
         )

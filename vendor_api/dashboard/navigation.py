@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vendor_api.people.roster import EVERYBODY, Role
+from vendor_api.people.roster import ADMINS, EVERYBODY, Role
 
 __all__ = ["PAGES", "Link", "Page", "list_links"]
 
@@ -31,6 +31,7 @@ PAGES = (
     Page("/dashboard/accounts", "Accounts"),
     Page("/dashboard/keys", "Keys"),
     Page("/dashboard/prices", "Models and prices"),
+    Page("/dashboard/people", "People", ADMINS),
 )
 
 

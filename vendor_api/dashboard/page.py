@@ -35,13 +35,14 @@ HEADERS = {
 
 Document = BaseModel | Mapping[str, Any]
 
-__all__ = ["HEADERS", "Document", "fill", "render", "wants_json"]
+__all__ = ["HEADERS", "Document", "fill", "read_asset", "render", "wants_json", "write_json"]
 
 
 async def render(
     request: Request,
     shop: Shop,
     name: str,
+    /,
     *,
     visitor: Visitor,
     document: Document,
@@ -55,7 +56,7 @@ async def render(
     Templates also find `visitor`, `csrf_token`, `links`, `alerts`, `as_of`, `zone`, `path` and `document`.
     """
     if wants_json(request):
-        return Response(_dump(document), status, HEADERS, "application/json")
+        return write_json(document, status, HEADERS)
     at = await read(shop, read_clock) if as_of is None else as_of
     given = {
         "alerts": await find_alerts(shop),
@@ -68,7 +69,7 @@ async def render(
     return fill(request, name, status=status, **given | context)
 
 
-def fill(request: Request, name: str, *, status: int = 200, **context: Any) -> Response:
+def fill(request: Request, name: str, /, *, status: int = 200, **context: Any) -> Response:
     """The template `name` for somebody who need not be logged in."""
     zone = read_zone(request)
     given = {"path": request.url.path, "zone": zone, "zones": list_zones(zone), "visitor": None}
@@ -122,6 +123,9 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _dump(document: Document) -> bytes:
+def write_json(
+    document: Document, status: int = 200, headers: Mapping[str, str] = HEADERS
+) -> Response:
+    """A document for programs, or for a chart."""
     plain = document.model_dump(mode="json") if isinstance(document, BaseModel) else document
-    return orjson.dumps(plain)
+    return Response(orjson.dumps(plain), status, dict(headers), "application/json")

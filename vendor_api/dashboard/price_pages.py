@@ -12,7 +12,7 @@ from vendor_api.admin.refusals import change, require_future, survey
 from vendor_api.dashboard.callers import AdminVisitor, list_rights
 from vendor_api.dashboard.form_pages import CONFIRMED
 from vendor_api.dashboard.forms import Filled, Sent, read_form, refill
-from vendor_api.dashboard.page import render
+from vendor_api.dashboard.page import HEADERS, render
 from vendor_api.dashboard.price_forms import Supposition, list_entries
 from vendor_api.dashboard.price_view import PriceBook, view_prices
 from vendor_api.dashboard.visitors import CurrentVisitor, Visitor
@@ -70,7 +70,7 @@ async def post_prices(request: Request, shop: CurrentShop, visitor: AdminVisitor
     except VendorError as error:
         status = ERROR_KINDS[error.code].status
         return await _show(request, shop, visitor, refill(filled, error), status=status)
-    return RedirectResponse(f"{PATH}?done=set", 303)
+    return RedirectResponse(f"{PATH}?done=set", 303, HEADERS)
 
 
 def _read(sent: Sent) -> Filled[Supposition]:

@@ -104,6 +104,8 @@ class Counter:
         self, model: str, asks: list[Ask], quote: Quote, work: Work, settlement: Settlement
     ) -> None:
         self._metrics.charged.labels(model).inc(settlement.cost_nanousd)
+        delivered = [line is not None and work.vectors[line] is not None for line in quote.line_of]
+        self._metrics.pulse.note_items(sum(delivered))
         for ask, line, first in zip(asks, quote.line_of, quote.first_of, strict=True):
             if line is None or work.vectors[line] is None:
                 outcome = "failed"

@@ -16,6 +16,7 @@ from vendor_api.limits.policies import (
     Limits,
     Outcome,
     Policy,
+    RedisState,
     Standing,
 )
 
@@ -34,6 +35,11 @@ __all__ = ["Admission", "Limiter", "Store"]
 
 class Store(Protocol):
     """Where limits are counted."""
+
+    @property
+    def redis(self) -> RedisState:
+        """Whether there is a Redis, and it answers."""
+        ...
 
     async def take(self, key: str, demands: Sequence[Demand], lease: Lease | None) -> Outcome:
         """Take all that is asked, or nothing."""
@@ -67,6 +73,11 @@ class Limiter:
         limits = self._defaults.overridden(own)
         lease = Lease(request_id, limits.concurrency, self._lease_seconds)
         return Admission(self._store, key_id, limits, lease, count_bytes, self._decisions)
+
+    @property
+    def redis(self) -> RedisState:
+        """Whether limits are counted together with other processes: a Redis is `up`."""
+        return self._store.redis
 
     async def close(self) -> None:
         """Give the store's connections back."""

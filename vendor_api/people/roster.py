@@ -3,11 +3,12 @@
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from vendor_api.db.tables import person
+from vendor_api.ledger.commands import LedgerError
 from vendor_api.ledger.ids import new_id
 
 Role = Literal["viewer", "support", "finance", "admin"]
@@ -34,6 +35,7 @@ __all__ = [
     "ROLES",
     "Person",
     "Role",
+    "UnknownPerson",
     "add_person",
     "count_admins",
     "find_named",
@@ -46,6 +48,10 @@ __all__ = [
     "set_password",
     "set_role",
 ]
+
+
+class UnknownPerson(LedgerError):
+    """There is no such person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ def read_role(text: str) -> Role:
     """The role of that name. Raises ValueError."""
     if text not in ROLES:
         raise ValueError(f"a role is one of {', '.join(ROLES)}")
-    return cast("Role", text)
+    return text
 
 
 def add_person(

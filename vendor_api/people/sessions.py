@@ -5,7 +5,7 @@ import hmac
 import secrets
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from vendor_api.db.clock import HOUR, SECOND
 from vendor_api.db.tables import person, session
@@ -26,9 +26,12 @@ __all__ = [
     "LIFETIME",
     "SEEN_GRAIN",
     "OpenSession",
+    "Place",
+    "count_sessions",
     "end_session",
     "end_sessions",
     "find_session",
+    "list_places",
     "make_csrf",
     "matches_csrf",
     "open_session",
@@ -43,6 +46,18 @@ class OpenSession:
     person: Person
     last_seen_at: int
     csrf: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One session of a person, as they see it."""
+
+    created_at: int
+    last_seen_at: int
+    expires_at: int
+    address: str
+    agent: str
+    here: bool
 
 
 def open_session(
@@ -70,12 +85,34 @@ def find_session(connection: Connection, now: int, token: str) -> OpenSession | 
         select(session.c.last_seen_at, person)
         .join(person, person.c.id == session.c.person_id)
         .where(session.c.token_hash == _hash(token))
-        .where(session.c.expires_at > now)
-        .where(session.c.last_seen_at > now - IDLE)
+        .where(*_living(now))
         .where(person.c.disabled_at.is_(None))
     )
     row = connection.execute(query).one_or_none()
     return None if row is None else OpenSession(read_row(row), row.last_seen_at, make_csrf(token))
+
+
+def list_places(connection: Connection, now: int, person_id: str, token: str) -> list[Place]:
+    """Where the person is logged in, the latest first; `token` says which of them is here."""
+    mine = _hash(token)
+    query = select(session).where(session.c.person_id == person_id, *_living(now))
+    return [
+        Place(
+            created_at=row.created_at,
+            last_seen_at=row.last_seen_at,
+            expires_at=row.expires_at,
+            address=row.address,
+            agent=row.agent,
+            here=bytes(row.token_hash) == mine,
+        )
+        for row in connection.execute(query.order_by(session.c.created_at.desc()))
+    ]
+
+
+def count_sessions(connection: Connection, now: int) -> dict[str, int]:
+    """At how many places each person is logged in; those with none are left out."""
+    query = select(session.c.person_id, func.count()).where(*_living(now))
+    return {row[0]: row[1] for row in connection.execute(query.group_by(session.c.person_id))}
 
 
 def record_seen(connection: Connection, now: int, token: str) -> None:
@@ -103,6 +140,10 @@ def make_csrf(token: str) -> str:
 def matches_csrf(expected: str, given: str) -> bool:
     """Whether a form came from a page of the session."""
     return hmac.compare_digest(expected.encode(), given.encode())
+
+
+def _living(now: int) -> tuple[ColumnElement[bool], ...]:
+    return session.c.expires_at > now, session.c.last_seen_at > now - IDLE
 
 
 def _hash(token: str) -> bytes:

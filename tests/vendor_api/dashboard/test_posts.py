@@ -13,9 +13,9 @@ NAMES = {
     "key_id": "key_x",
     "person_id": "per_x",
 }
-AT_THE_DOOR = {"/dashboard/login", "/dashboard/setup", "/dashboard/welcome"}
+AT_THE_DOOR = {"/dashboard/login", "/dashboard/setup"}
 """Nobody has a session there, so that none can be abused; a test of their own holds them."""
-ONES_OWN = {"/dashboard/logout", "/dashboard/password", "/dashboard/me", "/dashboard/sessions"}
+ONES_OWN = {"/dashboard/logout", "/dashboard/me"}
 """Everybody may do this, with their own session only."""
 
 
