@@ -28,6 +28,9 @@ class Link:
 
 PAGES = (
     Page("/dashboard", "Now"),
+    Page("/dashboard/accounts", "Accounts"),
+    Page("/dashboard/keys", "Keys"),
+    Page("/dashboard/prices", "Models and prices"),
     Page("/dashboard/people", "People", ADMINS),
 )
 

@@ -116,6 +116,7 @@ def _environment() -> jinja2.Environment:
         "nanousd": show_usd,
         "iso": format_instant,
         "local": show_instant,
+        "day": lambda instant: format_instant(instant)[:10],
         "grouped": lambda number: f"{number:,}".replace(",", "\u202f"),
     }
     environment.globals["static"] = locate

@@ -174,6 +174,15 @@ ledger_entry = Table(
     sqlite_strict=True,
 )
 
+low_balance_alert = Table(
+    "low_balance_alert",
+    metadata,
+    Column("account_id", Text, ForeignKey("account.id"), primary_key=True),
+    Column("threshold_nanousd", INT64, nullable=False),
+    CheckConstraint("threshold_nanousd >= 0", name="threshold"),
+    sqlite_strict=True,
+)
+
 credit_grant = Table(
     "credit_grant",
     metadata,
@@ -238,6 +247,7 @@ __all__ = [
     "ledger_entry",
     "ledger_txn",
     "login_failure",
+    "low_balance_alert",
     "meta",
     "metadata",
     "operator_key",

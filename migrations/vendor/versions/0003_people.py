@@ -1,4 +1,7 @@
-"""The people who open the dashboard: who they are, their sessions, one-time links, and who guessed."""
+"""The people who open the dashboard: who they are, their sessions, one-time links, and who guessed.
+
+And below how much an account's balance somebody wants to be warned.
+"""
 
 from alembic import op
 from sqlalchemy import (
@@ -79,12 +82,25 @@ login_failure = Table(
     sqlite_strict=True,
 )
 
+# Of revision 0001; the new table refers to it.
+Table("account", metadata, Column("id", Text, primary_key=True))
+low_balance_alert = Table(
+    "low_balance_alert",
+    metadata,
+    Column("account_id", Text, ForeignKey("account.id"), primary_key=True),
+    Column("threshold_nanousd", INT64, nullable=False),
+    CheckConstraint("threshold_nanousd >= 0", name="threshold"),
+    sqlite_strict=True,
+)
+
+CREATED = (person, session, invitation, login_failure, low_balance_alert)
+
 
 def upgrade() -> None:
-    """Add the tables; nobody is in them yet."""
-    metadata.create_all(op.get_bind())
+    """Add the tables; nothing is in them yet."""
+    metadata.create_all(op.get_bind(), tables=CREATED)
 
 
 def downgrade() -> None:
     """Drop them: everybody is logged out, and has to be created again."""
-    metadata.drop_all(op.get_bind())
+    metadata.drop_all(op.get_bind(), tables=CREATED)

@@ -1,0 +1,69 @@
+"""How long an account's credit will last at the pace of its latest days."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from vendor_api.dashboard.figures import show_tenths
+from vendor_api.db.clock import DAY
+from vendor_api.db.tables import usage_rollup
+
+SPENDING_DAYS = 7
+"""A pace is the mean of so many days, the latest on which anything was spent."""
+LOOK_BACK_DAYS = 90
+"""Nobody's pace is taken from longer ago than this."""
+
+__all__ = ["LOOK_BACK_DAYS", "SPENDING_DAYS", "UNUSED", "Pace", "list_paces"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What an account spent on the latest days on which it spent anything."""
+
+    days: int
+    spent_nanousd: int
+
+    @property
+    def per_day_nanousd(self) -> int | None:
+        """The mean day, rounded down; None when nothing was spent."""
+        return self.spent_nanousd // self.days if self.spent_nanousd else None
+
+    def count_tenths(self, available_nanousd: int) -> int | None:
+        """Tenths of days that the amount lasts, rounded down; None when nothing was spent."""
+        if not self.spent_nanousd:
+            return None
+        return available_nanousd * self.days * 10 // self.spent_nanousd
+
+    def show_days(self, available_nanousd: int) -> str | None:
+        """The same in days with one decimal place."""
+        tenths = self.count_tenths(available_nanousd)
+        return None if tenths is None else show_tenths(tenths)
+
+
+UNUSED = Pace(0, 0)
+
+
+def list_paces(
+    connection: Connection, now: int, account_ids: Collection[str] | None = None
+) -> Mapping[str, Pace]:
+    """Account → its pace, of these accounts or all; one that spent nothing lately is absent.
+
+    Days are of UTC, by the time of capture, today included.
+    """
+    day = (usage_rollup.c.hour - usage_rollup.c.hour % DAY).label("day")
+    spent = func.sum(usage_rollup.c.cost_nanousd)
+    days = select(usage_rollup.c.account_id, day, spent.label("spent")).where(
+        usage_rollup.c.hour >= now - now % DAY - (LOOK_BACK_DAYS - 1) * DAY
+    )
+    if account_ids is not None:
+        days = days.where(usage_rollup.c.account_id.in_(sorted(account_ids)))
+    used = days.group_by(usage_rollup.c.account_id, day).having(spent > 0).subquery()
+    place = func.row_number().over(partition_by=used.c.account_id, order_by=used.c.day.desc())
+    latest = select(used.c.account_id, used.c.spent, place.label("place")).subquery()
+    rows = connection.execute(
+        select(latest.c.account_id, func.count(), func.sum(latest.c.spent))
+        .where(latest.c.place <= SPENDING_DAYS)
+        .group_by(latest.c.account_id)
+    )
+    return {row[0]: Pace(int(row[1]), int(row[2])) for row in rows}
