@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 
-from vendor_api import account, admin, health
+from vendor_api import account, admin, dashboard, health
 from vendor_api.auth import open_pepper
 from vendor_api.auth.changes import KeyChanges
 from vendor_api.auth.service import Authenticator
@@ -78,8 +78,10 @@ def create_app(
     app.include_router(models.router)
     app.include_router(account.router)
     app.include_router(admin.router)
+    app.include_router(dashboard.router)
     app.include_router(health.router)
     install_handlers(app)
+    dashboard.install_doors(app)
     describe_errors(app)
     app.add_middleware(
         BodyLimit,

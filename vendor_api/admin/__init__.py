@@ -1,8 +1,8 @@
-"""For the operator over HTTP: everybody's books, every correction, and one page to look at."""
+"""For the operator over HTTP: everybody's books, every correction."""
 
 from fastapi import APIRouter, Depends
 
-from vendor_api.admin import account_routes, book_routes, dashboard, export_routes, key_routes
+from vendor_api.admin import account_routes, book_routes, export_routes, key_routes
 from vendor_api.admin.gate import admit_operator
 
 # Here, so that no route can be forgotten; one that changes something also names its operator.
@@ -12,6 +12,5 @@ for _part in (account_routes, key_routes, book_routes, export_routes):
 
 router = APIRouter(tags=["operator"])
 router.include_router(_guarded)
-router.include_router(dashboard.router)
 
 __all__ = ["router"]

@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 
 from vendor_api.db.access_tables import api_key, cap_window, key_cap, operator_key
+from vendor_api.db.people_tables import invitation, login_failure, person, session
 from vendor_api.db.schema import INT64, MAX_CREDITED_NANOUSD, metadata
 
 meta = Table(
@@ -243,13 +244,17 @@ __all__ = [
     "cap_window",
     "charge",
     "credit_grant",
+    "invitation",
     "key_cap",
     "ledger_entry",
     "ledger_txn",
+    "login_failure",
     "meta",
     "metadata",
     "operator_key",
+    "person",
     "price_version",
     "purchase",
+    "session",
     "usage_rollup",
 ]
