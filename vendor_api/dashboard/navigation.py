@@ -26,7 +26,15 @@ class Link:
     current: bool
 
 
-PAGES = (Page("/dashboard", "Now"),)
+PAGES = (
+    Page("/dashboard", "Now"),
+    Page("/dashboard/money", "Money"),
+    Page("/dashboard/usage", "Usage"),
+    Page("/dashboard/charges", "Charges"),
+    Page("/dashboard/integrity", "Integrity"),
+    Page("/dashboard/abuse", "Abuse"),
+    Page("/dashboard/log", "Log"),
+)
 
 
 def list_links(role: Role, path: str) -> Iterator[Link]:

@@ -29,4 +29,4 @@ def read_names(connection: Connection, account_ids: Iterable[str | None]) -> dic
     """The names of some accounts."""
     wanted = {each for each in account_ids if each is not None}
     query = select(account.c.id, account.c.name).where(account.c.id.in_(wanted))
-    return {account_id: name for account_id, name in connection.execute(query)}
+    return {row.id: row.name for row in connection.execute(query)}

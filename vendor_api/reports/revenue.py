@@ -1,7 +1,7 @@
 """What each model earned, day by day of UTC, from each account."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Subquery, func, literal, select, union_all
@@ -30,7 +30,7 @@ __all__ = [
 class RevenueSelection:
     """Which revenue: over the whole hours of a span, of one account or all, of one model or all."""
 
-    span: Range = Range()
+    span: Range = field(default_factory=Range)
     account_id: str | None = None
     model: str | None = None
 
@@ -70,9 +70,7 @@ def list_revenue(
     parts = query.selected_columns
     if after is not None:
         day, model, account_id = read_place(after, (int, str, str))
-        later = (parts.model > model) | (
-            (parts.model == model) & (parts.account_id > account_id)
-        )
+        later = (parts.model > model) | ((parts.model == model) & (parts.account_id > account_id))
         query = query.where((parts.at < day) | ((parts.at == day) & later))
     found = connection.execute(query.limit(limit + 1)).all()
     rows = [_revenue(row) for row in found[:limit]]

@@ -103,7 +103,7 @@ def _read_lines(connection: Connection, row: Row[Any]) -> list[Lines]:
     query = select(price_version.c.id, price_version.c.unit_nanousd)
     wanted = [price for price in prices.values() if price is not None]
     found = connection.execute(query.where(price_version.c.id.in_(wanted)))
-    units: dict[str | None, int] = {price_id: unit for price_id, unit in found}
+    units: dict[str | None, int] = {row.id: row.unit_nanousd for row in found}
     counts = {"image": (row.images, row.images_free), "text": (row.texts, row.texts_free)}
     return [
         Lines(modality, count, free, units[price], (count - free) * units[price])

@@ -5,7 +5,7 @@ repeats within a request are counted nowhere else.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
@@ -49,7 +49,7 @@ __all__ = [
 class UsageSelection:
     """Which usage, and what each row gathers."""
 
-    span: Range = Range()
+    span: Range = field(default_factory=Range)
     account_id: str | None = None
     key_id: str | None = None
     model: str | None = None
