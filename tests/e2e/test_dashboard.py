@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from client.api import AuthenticationError, VendorClient
@@ -17,6 +18,7 @@ from vendor_api.auth.pepper import open_pepper
 from vendor_api.dashboard.navigation import PAGES
 from vendor_api.dashboard.visitors import COOKIE
 from vendor_api.db import open_database, read_clock
+from vendor_api.demo.screenshots import Shot, take_shots
 from vendor_api.demo.seed import PEOPLE, plant
 from vendor_api.people.founding import first_admin_file
 from vendor_api.people.roster import find_named
@@ -229,3 +231,25 @@ def test_it_works_by_keyboard_and_without_scripts(
         expect(plain.page.get_by_role("link", name="Charged today", exact=True)).to_be_visible()
         send(plain.page, "Log out")
         expect(plain.page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+@pytest.mark.slow
+def test_pictures_are_taken_of_every_kind_of_page(
+    browser: Browser, month: Any, serve_vendor: Any, tmp_path: Path
+) -> None:
+    url, pepper_file, token, _ = month
+    shots = [
+        Shot("now", "/dashboard", "light", phone=False),
+        Shot("login", "/dashboard/login", "dark", phone=True, logged_in=False),
+    ]
+    with serve_vendor(url, pepper_file) as serving:
+        total = take_shots(browser, serving.url, token, shots, tmp_path)
+    sizes = {}
+    for path in tmp_path.iterdir():
+        with Image.open(path) as picture:
+            sizes[path.name] = (picture.format, picture.size)
+    assert sizes == {
+        "now-desktop-light.webp": ("WEBP", (1280, 800)),
+        "login-phone-dark.webp": ("WEBP", (390, 844)),
+    }
+    assert 0 < total < 200_000

@@ -89,15 +89,16 @@ def plant(
     models: Sequence[str] = ("icon-clip",),
     charges: int = CHARGES,
     seed: int = 0,
+    ends_at: int | None = None,
     on_day: Callable[[int], None] = lambda day: None,
 ) -> int:
-    """Fill an empty vendor with a month that ends now; how many charges it holds.
+    """Fill an empty vendor with a month that ends now, or at `ends_at`; how many charges it holds.
 
     `on_day` is told of every day that is done. Raises AccountExists when it was planted before.
     """
     made = 0
     with database.write() as connection:
-        now = read_clock(connection)
+        now = read_clock(connection) if ends_at is None else ends_at
         field = _Field(random.Random(seed), pepper, now - DAYS * DAY, models)  # noqa: S311
         field.open(connection)
     for day, moments in enumerate(_spread(field.chance, field.began_at, now, charges)):
