@@ -16,7 +16,6 @@ from tests.e2e.browsing import DESKTOP, PHONE, Tab, open_chromium
 from vendor_api.admin import actions
 from vendor_api.auth.pepper import open_pepper
 from vendor_api.dashboard.navigation import PAGES
-from vendor_api.dashboard.visitors import COOKIE
 from vendor_api.db import open_database, read_clock
 from vendor_api.demo.screenshots import Shot, take_shots
 from vendor_api.demo.seed import PEOPLE, plant
@@ -194,8 +193,7 @@ def test_every_page_is_for_everybody(browser: Browser, month: Any, serve_vendor:
         ]
         for look in looks:
             tab = Tab.open(browser, serving.url, **look)
-            cookie = {"name": COOKIE, "value": token, "url": f"{serving.url}/dashboard"}
-            tab.page.context.add_cookies([cookie])
+            tab.become(token, serving.url)
             for path in paths:
                 tab.goto(path)
                 tab.page.wait_for_load_state("networkidle")
@@ -210,8 +208,7 @@ def test_it_works_by_keyboard_and_without_scripts(
     url, pepper_file, token, _ = month
     with serve_vendor(url, pepper_file) as serving:
         tab = Tab.open(browser, serving.url, viewport=DESKTOP)
-        cookie = {"name": COOKIE, "value": token, "url": f"{serving.url}/dashboard"}
-        tab.page.context.add_cookies([cookie])
+        tab.become(token, serving.url)
         tab.goto("/dashboard")
         page = tab.page
         page.keyboard.press("Tab")
@@ -225,7 +222,7 @@ def test_it_works_by_keyboard_and_without_scripts(
         page.reload()
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == after
         plain = Tab.open(browser, serving.url, java_script_enabled=False)
-        plain.page.context.add_cookies([cookie])
+        plain.become(token, serving.url)
         plain.goto("/dashboard/charges?state=held")
         plain.goto("/dashboard")
         expect(plain.page.get_by_role("link", name="Charged today", exact=True)).to_be_visible()
