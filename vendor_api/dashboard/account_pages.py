@@ -33,7 +33,7 @@ from vendor_api.dashboard.account_view import (
 from vendor_api.dashboard.callers import AdminVisitor, KeyVisitor, MoneyVisitor, list_rights
 from vendor_api.dashboard.day_chart import draw_days
 from vendor_api.dashboard.form_pages import Form, carry_out, show_form, show_refusal
-from vendor_api.dashboard.forms import Filled, read_form
+from vendor_api.dashboard.forms import begin, read_form
 from vendor_api.dashboard.page import HEADERS, render
 from vendor_api.dashboard.runway import LOOK_BACK_DAYS, SPENDING_DAYS
 from vendor_api.dashboard.visitors import CurrentVisitor, Visitor
@@ -186,7 +186,7 @@ async def get_credit_limit(
 ) -> Response:
     """The form for what an account may owe, with what it may owe now."""
     account = await name_account(shop, account_id)
-    now = Filled(typed={"credit_limit_usd": account.credit_limit_usd})
+    now = begin({"credit_limit_usd": account.credit_limit_usd})
     return await show_form(request, shop, visitor, place_form(CREDIT_LIMIT, account), now)
 
 
@@ -215,7 +215,7 @@ async def get_threshold(
     threshold = await read(shop, lambda c: read_threshold(c, account_id))
     typed = {} if threshold is None else {"threshold_usd": format_usd(threshold)}
     form = place_form(LOW_BALANCE, account)
-    return await show_form(request, shop, visitor, form, Filled(typed=typed))
+    return await show_form(request, shop, visitor, form, begin(typed))
 
 
 @router.post("/{account_id}/low-balance")
