@@ -12,6 +12,7 @@ from vendor_api.admin.fields import AccountId
 from vendor_api.admin.low_balance import change_threshold, read_threshold
 from vendor_api.admin.orders import AccountChange, AccountOrder, StatusOrder, ThresholdOrder
 from vendor_api.admin.refusals import change, read, survey
+from vendor_api.admin.runway import LOOK_BACK_DAYS, SPENDING_DAYS
 from vendor_api.dashboard.account_forms import (
     CREDIT_LIMIT,
     FREEZING,
@@ -35,7 +36,6 @@ from vendor_api.dashboard.day_chart import draw_days
 from vendor_api.dashboard.form_pages import Form, carry_out, show_form, show_refusal
 from vendor_api.dashboard.forms import begin, read_form
 from vendor_api.dashboard.page import HEADERS, render
-from vendor_api.dashboard.runway import LOOK_BACK_DAYS, SPENDING_DAYS
 from vendor_api.dashboard.visitors import CurrentVisitor, Visitor
 from vendor_api.db import read_clock
 from vendor_api.dependencies import CurrentShop, Shop

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from vendor_api.dashboard.figures import show_tenths
 from vendor_api.db.clock import DAY
 from vendor_api.db.tables import usage_rollup
 
@@ -38,7 +37,7 @@ class Pace:
     def show_days(self, available_nanousd: int) -> str | None:
         """The same in days with one decimal place."""
         tenths = self.count_tenths(available_nanousd)
-        return None if tenths is None else show_tenths(tenths)
+        return None if tenths is None else f"{tenths // 10}.{tenths % 10}"
 
 
 UNUSED = Pace(0, 0)
