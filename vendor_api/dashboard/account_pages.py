@@ -115,7 +115,7 @@ async def get_account(
     """One account: balance, runway, use, grants, keys, latest charges, and what can be done."""
 
     def query(connection: Connection) -> tuple[AccountView, Movement | None]:
-        view = view_account(connection, read_clock(connection), account_id)
+        view = view_account(connection, read_clock(connection), account_id, shop.limiter.tally)
         return view, find_movement(connection, account_id, booked) if booked else None
 
     view, movement = await survey(shop, query)

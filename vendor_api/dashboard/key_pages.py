@@ -47,7 +47,9 @@ async def get_keys(
     search: Annotated[KeySearch, Query()],
 ) -> Response:
     """Keys of every account or one, the newest first."""
-    found = await survey(shop, lambda c: list_key_rows(c, read_clock(c), search))
+    found = await survey(
+        shop, lambda c: list_key_rows(c, read_clock(c), search, shop.limiter.tally)
+    )
     return await render(
         request,
         shop,
