@@ -3,11 +3,11 @@
 import asyncio
 import time
 from typing import Any
-from uuid import uuid4
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils import uuid7
 
 from shared import headers
 from shared.errors import ErrorCode
@@ -32,7 +32,7 @@ class RequestRecord:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = f"req_{uuid4().hex}"
+        request_id = f"req_{uuid7().hex}"  # begins with its time, so that its charge is found by it
         scope.setdefault("state", {})["request_id"] = request_id
         began = time.perf_counter()
         status = 0

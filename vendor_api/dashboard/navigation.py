@@ -28,9 +28,15 @@ class Link:
 
 PAGES = (
     Page("/dashboard", "Now"),
+    Page("/dashboard/money", "Money"),
     Page("/dashboard/accounts", "Accounts"),
+    Page("/dashboard/usage", "Usage"),
+    Page("/dashboard/charges", "Charges"),
     Page("/dashboard/keys", "Keys"),
     Page("/dashboard/prices", "Models and prices"),
+    Page("/dashboard/integrity", "Integrity"),
+    Page("/dashboard/abuse", "Abuse"),
+    Page("/dashboard/log", "Log"),
     Page("/dashboard/people", "People", ADMINS),
 )
 

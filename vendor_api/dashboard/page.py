@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from shared.money import show_usd
 from vendor_api.admin.refusals import read
 from vendor_api.dashboard.alerts import find_alerts
+from vendor_api.dashboard.filters import address
 from vendor_api.dashboard.navigation import list_links
 from vendor_api.dashboard.visitors import Visitor
 from vendor_api.dashboard.zones import list_zones, read_zone, remember_zone, show_instant
@@ -120,6 +121,7 @@ def _environment() -> jinja2.Environment:
         "grouped": lambda number: f"{number:,}".replace(",", "\u202f"),
     }
     environment.globals["static"] = locate
+    environment.globals["address"] = address
     return environment
 
 

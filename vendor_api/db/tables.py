@@ -163,6 +163,15 @@ Index(
     postgresql_where=text("charge_id IS NOT NULL"),
 )
 
+# Captures are almost all of the journal, and never pay for this index.
+Index(
+    "ix_ledger_txn_not_capture",
+    ledger_txn.c.account_id,
+    ledger_txn.c.created_at,
+    sqlite_where=text("kind <> 'capture'"),
+    postgresql_where=text("kind <> 'capture'"),
+)
+
 ledger_entry = Table(
     "ledger_entry",
     metadata,
@@ -230,6 +239,8 @@ usage_rollup = Table(
     Column("items_failed", INT64, nullable=False),
     Column("cost_nanousd", INT64, nullable=False),
     PrimaryKeyConstraint("account_id", "hour", "key_id", "model", "modality"),
+    # Written once for each row: the counts that a capture adds to are no part of it.
+    Index("ix_usage_rollup_hour", "hour"),
     sqlite_strict=True,
 )
 
