@@ -343,7 +343,9 @@ async def check_money(books: Books, look: Combination) -> None:
     assert statement["opening_usd"] == format_usd(
         books.journal.total("SUM(amount)", f"{before} {owner}")
     )
-    assert statement["closing_usd"] == format_usd(books.journal.total("SUM(amount)", f"{until} {owner}"))
+    assert statement["closing_usd"] == format_usd(
+        books.journal.total("SUM(amount)", f"{until} {owner}")
+    )
     assert tiles["Liability"] == show_usd(books.journal.total("SUM(amount)", owner))
     await check_revenue(books, look, document["revenue"])
 

@@ -38,6 +38,7 @@ from vendor_api.dashboard.forms import begin, read_form
 from vendor_api.dashboard.page import HEADERS, render
 from vendor_api.dashboard.visitors import CurrentVisitor, Visitor
 from vendor_api.db import read_clock
+from vendor_api.db.clock import DAY
 from vendor_api.dependencies import CurrentShop, Shop
 from vendor_api.errors import VendorError
 from vendor_api.ledger.commands import AccountStatus
@@ -129,6 +130,7 @@ async def get_account(
         view=view,
         done=_DONE.get(done),
         movement=movement,
+        day_length=DAY,
         again=again,
         may=list_rights(visitor),
     )
