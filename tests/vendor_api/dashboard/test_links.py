@@ -1,61 +1,52 @@
-"""Every link of every page leads somewhere, and the rows behind a number sum to it."""
+"""Every link, form and chart of every page that can be reached leads somewhere."""
 
-import html
 import re
+from html import unescape
 from typing import Any
+from urllib.parse import urldefrag, urljoin
 
 import pytest
-
-MOST = 400
 
 
 @pytest.fixture
 def vendor_database_url(sqlite_url: str) -> str:
+    """SQLite alone: what is read is read on both engines by the pages' own tests."""
     return sqlite_url
 
 
-def list_links(page: str) -> set[str]:
-    """The addresses of the page's links and chart, without their fragments."""
-    found = re.findall(r'(?:href|data-chart)="(/dashboard[^"#]*)', page)
-    return {html.unescape(link) for link in found if "/static/" not in link}
+def shape(address: str) -> str:
+    """Addresses that differ in ids and values only are one page."""
+    path, _, query = address.partition("?")
+    path = re.sub(r"/(acct|chg|key|per|txn)_[0-9A-Za-z]+", r"/\1", path)
+    names = sorted({part.partition("=")[0] for part in query.split("&") if part})
+    return f"{path}?{'&'.join(names)}"
 
 
-async def test_no_link_is_dead(visitor_client: Any, vendor: Any, api_key: Any) -> None:
-    await vendor.embed("a", "b")
-    await vendor.embed("a")
+async def test_every_link_leads_somewhere(visitor_client: Any, vendor: Any) -> None:
+    for word in ("a", "b", "b"):
+        assert (await vendor.embed(word)).status_code == 200
     admin = await visitor_client("admin")
-    await admin.post(f"/dashboard/keys/{api_key.key_id}/caps", {"items_per_day": "9"})
-    waiting, seen = (
-        ["/dashboard", "/dashboard/prices/what-if?model=icon-clip&text_usd=1&days=3"],
-        set(),
-    )
-    while waiting and len(seen) < MOST:
-        link = waiting.pop(0)
-        if link in seen:
+    todo, seen, ids = ["/dashboard"], {shape("/dashboard")}, dict[str, set[str]]()
+    read = set[str]()
+    while todo:
+        address = todo.pop(0)
+        answer = await admin.get(address)
+        assert answer.status_code == 200, f"{address}: {answer.status_code}"
+        ids[address] = set()
+        if not answer.headers["content-type"].startswith("text/html"):
             continue
-        seen.add(link)
-        answer = await admin.get(link)
-        assert answer.status_code < 400, (link, answer.text[:2000])
-        if "text/html" in answer.headers.get("content-type", ""):
-            waiting += sorted(list_links(answer.text) - seen)
-    assert {f"/dashboard/accounts/{admin.account_id}", f"/dashboard/keys/{api_key.key_id}"} <= seen
-
-
-async def test_the_rows_behind_a_number_sum_to_it(visitor_client: Any, vendor: Any) -> None:
-    await vendor.embed("a", "b")
-    await vendor.embed("c")
-    viewer = await visitor_client("viewer")
-    asked = "/dashboard/prices/what-if?model=icon-clip&text_usd=1&days=3"
-    supposed = (await viewer.json(asked))["supposed"]
-    account = f"/dashboard/accounts/{viewer.account_id}"
-    day = (await viewer.json(account))["days"][-1]
-    assert (supposed["items"], supposed["charged_usd"]) == (day["items"], day["cost_usd"])
-    assert day["items"] == 3
-    links = []
-    for page in (asked, account):
-        found = list_links((await viewer.get(page)).text)
-        links += [link for link in found if "/usage?" in link and "since=" in link]
-    totals = [(await viewer.json(link))["total"] for link in links]
-    busy = [(total["items"], total["cost_usd"]) for total in totals if total["items"]]
-    assert busy == [(3, day["cost_usd"])] * 3
-    assert len(totals) == 2 + 30
+        plain = shape(address.partition("?")[0])
+        if plain in read:  # a selection of a page whose links were followed
+            continue
+        read.add(plain)
+        page = answer.text
+        ids[address] = set(re.findall(r'\sid="([^"]*)"', page))
+        for found in re.findall(r'\s(?:href|data-chart|hx-get)="([^"]+)"', page):
+            target, fragment = urldefrag(urljoin(address, unescape(found)))
+            if fragment and target == address:
+                assert fragment in ids[address], f"{address} has no #{fragment}"
+            if shape(target) not in seen:
+                seen.add(shape(target))
+                todo.append(target)
+    assert len(read) > 20
+    assert len(ids) > 40
