@@ -110,7 +110,7 @@ async def get_account(
     visitor: CurrentVisitor,
     account_id: AccountId,
     done: str = "",
-    booked: str = "",
+    booked: Annotated[str, Query(pattern=r"^(txn_[0-9A-Za-z]{1,40})?$")] = "",
     again: bool = False,
 ) -> Response:
     """One account: balance, runway, use, grants, keys, latest charges, and what can be done."""

@@ -42,7 +42,7 @@ class Entry:
     name: str
     label: str
     hint: str = ""
-    kind: Literal["text", "area", "choice", "ticks"] = "text"
+    kind: Literal["text", "choice", "ticks"] = "text"
     options: Sequence[tuple[str, str]] = ()
     """What is sent and what is read, of a choice or of ticks."""
     required: bool = False

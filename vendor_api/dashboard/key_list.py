@@ -38,7 +38,7 @@ class KeySearch(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     account: str = Field(default="", pattern=r"^(acct_[0-9A-Za-z]{1,40})?$")
-    q: str = Field(default="", max_length=200)
+    q: str = Field(default="", max_length=200, pattern=r"^[^\x00]*$")
     """Part of a name or id."""
     state: Literal["", "working", "ended"] = ""
     page: int = Field(default=1, ge=1, le=1_000_000)
