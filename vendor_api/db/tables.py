@@ -244,6 +244,18 @@ usage_rollup = Table(
     sqlite_strict=True,
 )
 
+coverage_sketch = Table(
+    "coverage_sketch",
+    metadata,
+    Column("account_id", Text, ForeignKey("account.id"), nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("buckets", LargeBinary, nullable=False),
+    Column("vectors", INT64, nullable=False),
+    Column("updated_at", INT64, nullable=False),
+    PrimaryKeyConstraint("account_id", "revision"),
+    sqlite_strict=True,
+)
+
 __all__ = [
     "MAX_CREDITED_NANOUSD",
     "account",
@@ -252,6 +264,7 @@ __all__ = [
     "audit_log",
     "cap_window",
     "charge",
+    "coverage_sketch",
     "credit_grant",
     "invitation",
     "key_cap",
