@@ -29,7 +29,7 @@ import structlog
 from sqlalchemy import text
 
 from shared.migrating import upgrade
-from tests.planted import Planted, plant
+from tests.planted import plant
 from tests.vendor_api.conftest import INFO, FakeModel, FakePreparation
 from vendor_api.app import create_app
 from vendor_api.auth import Authenticator
@@ -58,14 +58,15 @@ class Cell:
     bytes: int
 
 
-def list_pages(database: Database, planted: Planted) -> dict[str, str]:
+def list_pages(database: Database) -> dict[str, str]:
     """What is looked at: the page in words, and its address."""
     with database.read() as connection:
         row = connection.execute(
             text("SELECT * FROM charge WHERE state = 'captured' ORDER BY id LIMIT 1 OFFSET 1000")
         ).one()
+        span = connection.execute(text("SELECT MIN(created_at), MAX(created_at) FROM charge"))
+        middle = sum(span.one()) // 2
     account, key = row.account_id, row.key_id
-    middle = (planted.since + planted.until) // 2
     day = f"since={format_instant(middle)}&until={format_instant(middle + DAY)}"
     all_time = "since=&until="
     return {
@@ -133,10 +134,10 @@ async def open_vendor(url: str, database: Database) -> AsyncIterator[httpx.Async
         yield await stack.enter_async_context(client)
 
 
-async def measure_all(url: str, database: Database, planted: Planted, times: int) -> list[Cell]:
+async def measure_all(url: str, database: Database, times: int) -> list[Cell]:
     """Every page."""
     async with open_vendor(url, database) as http:
-        pages = list_pages(database, planted)
+        pages = list_pages(database)
         return [await measure(http, page, path, times) for page, path in pages.items()]
 
 
@@ -170,6 +171,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.dashboard")
     parser.add_argument("--dir", type=Path, help="a folder on the disk to measure")
+    parser.add_argument(
+        "--books", type=Path, help="a file to keep the books in, and find them again"
+    )
     parser.add_argument("--charges", type=int, default=1_000_000)
     parser.add_argument("--accounts", type=int, default=50)
     parser.add_argument("--days", type=int, default=365)
@@ -181,22 +185,31 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def run(wanted: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Make the books, measure, and print the table unless JSON is wanted."""
-    url = f"sqlite:///{folder}/vendor.db"
+def open_books(wanted: argparse.Namespace, url: str) -> Database:
+    """The database at `url`, with books made now if it has none."""
     upgrade("vendor", url)
     database = open_database(url)
-    planted = plant(
-        database,
-        PEPPER,
-        charges=wanted.charges,
-        accounts=wanted.accounts,
-        days=wanted.days,
-        spread=wanted.spread,
-    )
+    with database.read() as connection:
+        made = connection.execute(text("SELECT EXISTS (SELECT 1 FROM charge)")).scalar_one()
+    if not made:
+        plant(
+            database,
+            PEPPER,
+            charges=wanted.charges,
+            accounts=wanted.accounts,
+            days=wanted.days,
+            spread=wanted.spread,
+        )
+    return database
+
+
+def run(wanted: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Make the books, measure, and print the table unless JSON is wanted."""
+    url = f"sqlite:///{wanted.books or folder / 'vendor.db'}"
+    database = open_books(wanted, url)
     date, machine = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", describe_machine()
     books = describe_books(database)
-    cells = asyncio.run(measure_all(url, database, planted, wanted.times))
+    cells = asyncio.run(measure_all(url, database, wanted.times))
     database.close()
     if not wanted.json:
         print(f"{date}: {machine}; {books}\n")
@@ -215,8 +228,11 @@ def main(arguments: list[str] | None = None) -> None:
     wanted = parse_arguments(arguments)
     quiet = structlog.make_filtering_bound_logger(logging.WARNING)
     structlog.configure(wrapper_class=quiet)  # a line for each request would stand in the table
-    with tempfile.TemporaryDirectory(prefix="vl2v-bench-", dir=wanted.dir) as made:
-        report = run(wanted, Path(made))
+    try:
+        with tempfile.TemporaryDirectory(prefix="vl2v-bench-", dir=wanted.dir) as made:
+            report = run(wanted, Path(made))
+    finally:
+        structlog.reset_defaults()
     if wanted.json:
         print(json.dumps(report, indent=2))
 

@@ -76,7 +76,7 @@ class Journal:
     def _remember(self, row: Any, failures: dict[str, int]) -> None:
         base, counts = tuple(row[:8]), [int(part or 0) for part in row[8:]]
         if row[1] != "capture":
-            parts = [("", 0, 0, 0, 0)]
+            parts: list[tuple[Any, ...]] = [("", 0, 0, 0, 0)]
         else:
             assert counts[2] + counts[5] == -row[4]
             failed = failures.get(row[5], 0)
@@ -218,14 +218,15 @@ async def open_books(url: str, charges: int) -> AsyncIterator[Books]:
         )
     journal = Journal(database, planted)
     ledger, authenticator = Ledger.open(url), Authenticator.open(url, PEPPER)
-    served = {INFO.id: ServedModel(INFO, FakePreparation(), Batcher(FakeModel()))}
+    engine = Batcher(FakeModel())
+    served = {INFO.id: ServedModel(INFO, FakePreparation(), engine)}
     settings = VendorSettings(audit_seconds=0)
     app = create_app(settings, engines=served, ledger=ledger, authenticator=authenticator)
     async with AsyncExitStack() as stack:
         stack.callback(database.close)
         stack.push_async_callback(ledger.close)
         stack.push_async_callback(authenticator.close)
-        stack.callback(served[INFO.id].engine.close, 30)
+        stack.callback(engine.close, 30)
         await stack.enter_async_context(app.router.lifespan_context(app))
         client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app),

@@ -132,7 +132,9 @@ def _walk(connection: Connection, wanted: ChargeSelection) -> Select[Any]:
     if wanted.account_id is not None:
         query = query.where(charge.c.account_id == wanted.account_id)
     if wanted.state == "held":
-        query = query.where(HELD)
+        # Apart, lest every charge is read in the order of ids to find the few that are held.
+        held = select(charge.c.id).where(HELD).correlate(None)
+        query = query.where(charge.c.id.in_(held))
     return _bound_ids(query, wanted) if _ids_bear_time(connection) else query
 
 
@@ -216,4 +218,4 @@ def _read_time(word: str) -> int | None:
 
 
 def _row(row: Row[Any]) -> ChargeRow:
-    return ChargeRow(*row)
+    return ChargeRow(**row._mapping)
