@@ -20,6 +20,8 @@ OPEN = {
     "/docs",
     "/docs/oauth2-redirect",
     "/openapi.json",
+    "/dashboard/login",
+    "/dashboard/setup",
     "/dashboard/static/{name}",
 }
 CHANGES = [
