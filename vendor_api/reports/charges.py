@@ -99,15 +99,16 @@ def list_charges(
     *,
     after: str | None = None,
     limit: int = 100,
+    most: int = LOOKED_THROUGH,
 ) -> ChargePage:
-    """The charges behind `after`, looking through `LOOKED_THROUGH` of them at most."""
+    """The charges behind `after`, looking through so many of them at most."""
     if wanted.search is not None:
         found = _search(connection, wanted)
         return ChargePage(found[:limit], None, True)
     query = _walk(connection, wanted)
     if after is not None:
         query = query.where(charge.c.id < after)
-    floor = _find_floor(connection, query)
+    floor = _find_floor(connection, query, most)
     if floor is not None:
         query = query.where(charge.c.id >= floor)
     rows = connection.execute(_filter(query, wanted).limit(limit + 1)).all()
@@ -156,9 +157,9 @@ def _ids_bear_time(connection: Connection) -> bool:
     return told is not None and abs(told - oldest.created_at) < SKEW
 
 
-def _find_floor(connection: Connection, query: Select[Any]) -> str | None:
+def _find_floor(connection: Connection, query: Select[Any], most: int) -> str | None:
     """The id down to which a page looks; None: to the end."""
-    ids = query.with_only_columns(charge.c.id).offset(LOOKED_THROUGH).limit(1)
+    ids = query.with_only_columns(charge.c.id).offset(most - 1).limit(1)
     floor: str | None = connection.execute(ids).scalar_one_or_none()
     return floor
 
