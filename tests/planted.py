@@ -76,11 +76,13 @@ class _Charges:
 
     def cost(self) -> Ints:
         image, text = (np.array(UNITS[kind])[self.model] for kind in ("image", "text"))
-        return (self.images - self.images_free) * image + (self.texts - self.texts_free) * text
+        paid: Ints = (self.images - self.images_free) * image
+        return paid + (self.texts - self.texts_free) * text
 
     def reserved(self) -> Ints:
         image, text = (np.array(UNITS[kind])[self.model] for kind in ("image", "text"))
-        return (self.images + self.spare) * image + self.texts * text
+        pictures: Ints = (self.images + self.spare) * image
+        return pictures + self.texts * text
 
 
 class _Journal:
@@ -203,7 +205,8 @@ def _make_charges(
     edges = np.array(_list_edges(planted))
     chosen = random.random(count) < 0.05
     captured[chosen] = random.choice(edges, chosen.sum()) - random.integers(0, 2, chosen.sum())
-    captured.sort()
+    order = np.argsort(captured, kind="stable")
+    captured, burst = captured[order], burst[order]
     owner = random.integers(0, len(planted.accounts), bursts)
     states = ["captured", "released", "expired", "released_final"]
     state = random.choice(states, count, p=[0.93, 0.04, 0.02, 0.01])
@@ -247,9 +250,10 @@ def _make_journal(random: np.random.Generator, planted: Planted, made: _Charges)
             _move(random, journal, owner, f"{owner}.{number}", at, planted.until)
     for at in list(dict.fromkeys(_list_edges(planted)[::-1]))[:20]:
         journal.book("credit", f"edge {at}", 0, at, 7 * USD, "cash")
-    paid = np.flatnonzero((made.state == "captured") & (made.cost() > 0))
+    costs = made.cost()
+    paid = np.flatnonzero((made.state == "captured") & (costs > 0))
     for index in random.choice(paid, len(paid) // 100, replace=False).tolist():
-        _refund(random, journal, planted, made, index)
+        _refund(random, journal, planted, made, index, int(costs[index]))
     return journal
 
 
@@ -276,10 +280,14 @@ def _move(
 
 
 def _refund(
-    random: np.random.Generator, journal: _Journal, planted: Planted, made: _Charges, index: int
+    random: np.random.Generator,
+    journal: _Journal,
+    planted: Planted,
+    made: _Charges,
+    index: int,
+    cost: int,
 ) -> None:
     """All or a part, some time after the capture."""
-    cost = int(made.cost()[index])
     amount = cost if random.random() < 0.5 else int(random.integers(1, cost + 1))
     at = int(made.captured[index])
     at += int(random.integers(0, max(1, min(10 * DAY, planted.until - at))))

@@ -14,6 +14,7 @@ from vendor_api import account, admin, dashboard, health
 from vendor_api.auth import open_pepper
 from vendor_api.auth.changes import KeyChanges
 from vendor_api.auth.service import Authenticator
+from vendor_api.coverage import Coverage
 from vendor_api.dependencies import Shop
 from vendor_api.embeddings import endpoints as embeddings
 from vendor_api.embeddings.service import Counter
@@ -71,6 +72,7 @@ def create_app(
             app.state.shop = shop = _furnish(
                 books, doorman, served, pool, metrics, limiter, passwords
             )
+            _keep_coverage(shop.coverage, books, stack)
             _hear_changes(settings, doorman, stack)
             _run_beside(_sweep(books, metrics), stack)
             app.state.auditor = auditor = _make_auditor(settings, books, metrics)
@@ -144,6 +146,11 @@ async def _open_authenticator(settings: VendorSettings, stack: AsyncExitStack) -
     return authenticator
 
 
+def _keep_coverage(coverage: Coverage, ledger: Ledger, stack: AsyncExitStack) -> None:
+    stack.push_async_callback(coverage.flush, ledger.database)
+    _run_beside(coverage.keep(ledger.database), stack)
+
+
 def _hear_changes(
     settings: VendorSettings, authenticator: Authenticator, stack: AsyncExitStack
 ) -> None:
@@ -173,8 +180,9 @@ def _furnish(
     meter = Meter(ledger, metrics)
     catalogue = Catalogue(served, meter)
     metrics.watch_engines(catalogue.states)
-    counter = Counter(catalogue, meter, pool=pool, metrics=metrics)
-    return Shop(ledger, authenticator, catalogue, counter, metrics, limiter, passwords)
+    coverage = Coverage()
+    counter = Counter(catalogue, meter, pool=pool, metrics=metrics, coverage=coverage)
+    return Shop(ledger, authenticator, catalogue, counter, metrics, limiter, passwords, coverage)
 
 
 def _prepare_decoder() -> None:

@@ -11,6 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from shared.errors import ErrorCode
 from vendor_api.auth.access import Scope, check_scope
 from vendor_api.auth.service import Authenticator, InvalidKey, Principal
+from vendor_api.coverage import Coverage
 from vendor_api.embeddings.service import Counter
 from vendor_api.errors import VendorError
 from vendor_api.ledger.commands import LedgerError
@@ -37,6 +38,7 @@ class Shop:
     metrics: Metrics
     limiter: Limiter
     passwords: Passwords
+    coverage: Coverage
     draining: bool = False
     """Set when the process is asked to stop: `/readyz` then sends traffic elsewhere."""
     running: set[asyncio.Task[Any]] = field(default_factory=set)

@@ -15,6 +15,7 @@ from vendor_api.dashboard.reading import look
 from vendor_api.dashboard.visitors import CurrentVisitor
 from vendor_api.db import format_instant, read_clock
 from vendor_api.dependencies import CurrentShop
+from vendor_api.reports.coverage import CoverageRow, list_coverage
 from vendor_api.reports.plain import describe
 from vendor_api.reports.signals import Signals, list_signals, read_novelty
 
@@ -34,8 +35,13 @@ async def get_abuse(request: Request, shop: CurrentShop, visitor: CurrentVisitor
         now = read_clock(connection)
         filters = Filters(request, now)
         span, account_id = filters.span(), filters.word("account")
-        rows = list_signals(connection, span, account_id=account_id)
-        return {"as_of": now, "filters": filters, "hours": span.in_hours(), "rows": rows}
+        return {
+            "as_of": now,
+            "filters": filters,
+            "hours": span.in_hours(),
+            "rows": list_signals(connection, span, account_id=account_id),
+            "coverage": list_coverage(connection, account_id),
+        }
 
     seen = await look(shop, query)
     document = {
@@ -43,6 +49,7 @@ async def get_abuse(request: Request, shop: CurrentShop, visitor: CurrentVisitor
         "as_of": format_instant(seen["as_of"]),
         **describe({"since": seen["hours"].since, "until": seen["hours"].until}),
         "rows": describe(seen["rows"]),
+        "coverage": describe(seen["coverage"]),
     }
     return await render(
         request,
@@ -65,6 +72,12 @@ async def get_novelty(request: Request, shop: CurrentShop, _visitor: CurrentVisi
         return [(day.at, "new", day.new_per_mille) for day in days]
 
     return draw_counts(await look(shop, query), "‰ of items asked for")
+
+
+@router.get(f"{PATH}/coverage.{{form}}")
+async def get_coverage_file(shop: CurrentShop, _visitor: CurrentVisitor, form: Form) -> Response:
+    """The coverage of every account and revision as a file."""
+    return await send_file(shop, "coverage", form, CoverageRow, list_coverage)
 
 
 @router.get(f"{PATH}.{{form}}")

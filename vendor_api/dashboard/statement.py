@@ -60,7 +60,7 @@ async def get_money(request: Request, shop: CurrentShop, visitor: CurrentVisitor
         filters = Filters(request, now)
         wanted = _select(filters)
         statement = read_statement(connection, now, wanted.span, wanted.account_id)
-        page = list_revenue(connection, wanted, after=after)
+        page = list_revenue(connection, now, wanted, after=after)
         total = read_revenue_total(connection, wanted)
         return _Money(statement, wanted, page, *total), filters
 

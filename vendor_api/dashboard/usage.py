@@ -48,7 +48,7 @@ async def get_usage(request: Request, shop: CurrentShop, visitor: CurrentVisitor
         now = read_clock(connection)
         filters = Filters(request, now)
         wanted = _select(filters)
-        page = list_usage(connection, wanted, after=after)
+        page = list_usage(connection, now, wanted, after=after)
         return {
             "as_of": now,
             "filters": filters,
@@ -86,8 +86,9 @@ async def get_chart(request: Request, shop: CurrentShop, _visitor: CurrentVisito
     """Items that came, by day: paid, free, failed."""
 
     def query(connection: Connection) -> list[Point]:
-        wanted = _select(Filters(request, read_clock(connection)), groups=("day",))
-        rows = list_usage(connection, wanted, limit=MAX_POINTS).rows
+        now = read_clock(connection)
+        wanted = _select(Filters(request, now), groups=("day",))
+        rows = list_usage(connection, now, wanted, limit=MAX_POINTS).rows
         names = {"items": "paid", "items_free": "free", "items_failed": "failed"}
         return [
             (row.at, name, getattr(row, column))

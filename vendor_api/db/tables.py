@@ -163,15 +163,6 @@ Index(
     postgresql_where=text("charge_id IS NOT NULL"),
 )
 
-# Captures are almost all of the journal, and never pay for this index.
-Index(
-    "ix_ledger_txn_not_capture",
-    ledger_txn.c.account_id,
-    ledger_txn.c.created_at,
-    sqlite_where=text("kind <> 'capture'"),
-    postgresql_where=text("kind <> 'capture'"),
-)
-
 ledger_entry = Table(
     "ledger_entry",
     metadata,
@@ -244,6 +235,18 @@ usage_rollup = Table(
     sqlite_strict=True,
 )
 
+coverage_sketch = Table(
+    "coverage_sketch",
+    metadata,
+    Column("account_id", Text, ForeignKey("account.id"), nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("buckets", LargeBinary, nullable=False),
+    Column("vectors", INT64, nullable=False),
+    Column("updated_at", INT64, nullable=False),
+    PrimaryKeyConstraint("account_id", "revision"),
+    sqlite_strict=True,
+)
+
 __all__ = [
     "MAX_CREDITED_NANOUSD",
     "account",
@@ -252,6 +255,7 @@ __all__ = [
     "audit_log",
     "cap_window",
     "charge",
+    "coverage_sketch",
     "credit_grant",
     "invitation",
     "key_cap",

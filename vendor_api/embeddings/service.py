@@ -12,6 +12,7 @@ from shared.errors import ErrorCode
 from shared.wire import EmbeddingRequest
 from vendor_api.auth.access import check_model
 from vendor_api.auth.service import Principal
+from vendor_api.coverage import Coverage
 from vendor_api.embeddings.answer import Delivery, find_problems, write_answer
 from vendor_api.embeddings.requests import Ask, count_refused, read_items
 from vendor_api.embeddings.work import Work, refuse_all
@@ -52,12 +53,14 @@ class Counter:
         *,
         pool: Executor,
         metrics: Metrics,
+        coverage: Coverage,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalogue = catalogue
         self._meter = meter
         self._pool = pool
         self._metrics = metrics
+        self._coverage = coverage
         self._clock = clock
 
     async def respond(self, call: Call) -> Delivery:
@@ -92,6 +95,8 @@ class Counter:
         except VendorError as error:
             raise _restate(error, request) from error.__cause__
         self._count(model.info.id, asks, quote, work, settlement)
+        sent = [vector for vector in work.vectors if vector is not None]
+        self._coverage.observe(order.account_id, order.revision, sent)
         return write_answer(request, model.name, asks, quote, work, settlement)
 
     async def _refuse(self, call: Call, order: Order, asks: list[Ask]) -> NoReturn:

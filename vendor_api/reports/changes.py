@@ -95,4 +95,4 @@ def _select(wanted: ChangeSelection) -> Select[Any]:
 
 
 def _change(row: Row[Any]) -> Change:
-    return Change(*row)
+    return Change(**row._mapping)

@@ -31,6 +31,10 @@ class Range:
         until = None if self.until is None else self.until + -self.until % HOUR
         return Range(since, until)
 
+    def before(self, until: int) -> "Range":
+        """The part of the range that lies before that instant too."""
+        return Range(self.since, until if self.until is None else min(self.until, until))
+
     def narrow(self, query: Select[Any], column: ColumnElement[int]) -> Select[Any]:
         """The query for rows whose instant lies inside."""
         if self.since is not None:

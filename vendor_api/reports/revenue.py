@@ -1,16 +1,27 @@
 """What each model earned, day by day of UTC, from each account."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Subquery, func, literal, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Subquery,
+    func,
+    literal,
+    select,
+    union_all,
+)
 
 from vendor_api.db.clock import DAY
 from vendor_api.db.tables import account, ledger_entry, ledger_txn, usage_rollup
 from vendor_api.reports.movements import not_captures
 from vendor_api.reports.places import read_place, write_place
 from vendor_api.reports.ranges import Range
+from vendor_api.reports.windows import find_beginning, look_back
 
 _REVENUE = "revenue:"
 _ROWS_AT_ONCE = 1000
@@ -60,20 +71,26 @@ class RevenuePage:
 
 def list_revenue(
     connection: Connection,
+    now: int,
     wanted: RevenueSelection,
     *,
     after: str | None = None,
     limit: int = 100,
 ) -> RevenuePage:
     """Revenue by day, model and account. Raises BadPlace."""
-    query = _by_row(wanted)
-    parts = query.selected_columns
-    if after is not None:
-        day, model, account_id = read_place(after, (int, str, str))
-        later = (parts.model > model) | ((parts.model == model) & (parts.account_id > account_id))
-        query = query.where((parts.at < day) | ((parts.at == day) & later))
-    found = connection.execute(query.limit(limit + 1)).all()
-    rows = [_revenue(row) for row in found[:limit]]
+    place = None if after is None else read_place(after, (int, str, str))
+
+    def fetch(span: Range, count: int) -> list[Revenue]:
+        query = _by_row(replace(wanted, span=span))
+        if place is not None:
+            query = query.where(_behind(query, place))
+        return [_revenue(row) for row in connection.execute(query.limit(count))]
+
+    span = wanted.span.in_hours()
+    if place is not None:
+        span = span.before(int(place[0]) + DAY)
+    found = look_back(span, find_beginning(connection), now, fetch, limit + 1)
+    rows = found[:limit]
     return RevenuePage(rows, rows[-1].id if len(found) > limit else None)
 
 
@@ -85,10 +102,13 @@ def stream_revenue(connection: Connection, wanted: RevenueSelection) -> Iterator
 
 def read_revenue_total(connection: Connection, wanted: RevenueSelection) -> tuple[int, int]:
     """Captured and refunded nano-dollars of the whole selection."""
-    parts = _parts(wanted)
-    sums = select(func.sum(parts.c.captured), func.sum(parts.c.refunded))
-    captured, refunded = connection.execute(sums).one()
-    return int(captured or 0), int(refunded or 0)
+    captured = _choose(select(func.sum(usage_rollup.c.cost_nanousd)), wanted)
+    refunds = _refunds(wanted).subquery()
+    refunded = select(func.sum(refunds.c.refunded))
+    captured_sum, refunded_sum = (
+        connection.execute(query).scalar_one() for query in (captured, refunded)
+    )
+    return int(captured_sum or 0), int(refunded_sum or 0)
 
 
 def read_revenue_by_day(
@@ -100,6 +120,13 @@ def read_revenue_by_day(
     query = select(parts.c.day, parts.c.model, earned).group_by(parts.c.day, parts.c.model)
     rows = connection.execute(query.order_by(parts.c.day, parts.c.model))
     return [(int(day), model, int(total)) for day, model, total in rows]
+
+
+def _behind(query: Select[Any], place: Sequence[int | str]) -> ColumnElement[bool]:
+    parts = query.selected_columns
+    day, model, account_id = place
+    later = (parts.model > model) | ((parts.model == model) & (parts.account_id > account_id))
+    return (parts.at < day) | ((parts.at == day) & later)
 
 
 def _by_row(wanted: RevenueSelection) -> Select[Any]:
@@ -131,11 +158,14 @@ def _captures(wanted: RevenueSelection) -> Select[Any]:
         func.sum(table.cost_nanousd).label("captured"),
         literal(0).label("refunded"),
     ).group_by(day, table.model, table.account_id)
-    query = wanted.span.in_hours().narrow(query, table.hour)
-    if wanted.account_id is not None:
-        query = query.where(table.account_id == wanted.account_id)
-    if wanted.model is not None:
-        query = query.where(table.model == wanted.model)
+    return _choose(query, wanted)
+
+
+def _choose(query: Select[Any], wanted: RevenueSelection) -> Select[Any]:
+    query = wanted.span.in_hours().narrow(query, usage_rollup.c.hour)
+    for name in ("account_id", "model"):
+        if (value := getattr(wanted, name)) is not None:
+            query = query.where(usage_rollup.c[name] == value)
     return query
 
 
@@ -147,7 +177,7 @@ def _refunds(wanted: RevenueSelection) -> Select[Any]:
             func.substr(entry.book, len(_REVENUE) + 1),
             ledger_txn.c.account_id,
             literal(0),
-            -entry.amount_nanousd,
+            (-entry.amount_nanousd).label("refunded"),
         )
         .join(ledger_entry, entry.txn_id == ledger_txn.c.id)
         .where(not_captures(), ledger_txn.c.kind == "refund")

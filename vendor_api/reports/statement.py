@@ -1,6 +1,7 @@
 """The vendor's money over a span: what customers had, what moved it, what they have now."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Select, case, func, select
 
@@ -63,10 +64,10 @@ def read_statement(
 def _read_balances(connection: Connection, account_id: str | None) -> tuple[int, int, int]:
     has = account_balance.c.credited_nanousd - account_balance.c.debited_nanousd
     lent = case((has < 0, -has), else_=0)
-    query: Select[tuple[int, int, int]] = select(
+    query: Select[Any] = select(
         func.sum(has), func.sum(lent), func.sum(account_balance.c.held_nanousd)
     )
     if account_id is not None:
         query = query.where(account_balance.c.account_id == account_id)
-    sums = connection.execute(query).one()
-    return int(sums[0] or 0), int(sums[1] or 0), int(sums[2] or 0)
+    liability, owed, held = connection.execute(query).one()
+    return int(liability or 0), int(owed or 0), int(held or 0)

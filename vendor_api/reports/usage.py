@@ -5,15 +5,17 @@ repeats within a request are counted nowhere else.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from shared.wire import Modality
+from vendor_api.db.clock import DAY
 from vendor_api.db.tables import usage_rollup
 from vendor_api.reports.places import read_place, write_place
 from vendor_api.reports.ranges import Bucket, Range, bucket_expression
+from vendor_api.reports.windows import find_beginning, look_back
 
 Group = Literal["hour", "day", "month", "account", "key", "model", "modality"]
 Outcome = Literal["paid", "free", "failed"]
@@ -101,6 +103,7 @@ class UsagePage:
 
 def list_usage(
     connection: Connection,
+    now: int,
     wanted: UsageSelection,
     *,
     after: str | None = None,
@@ -108,9 +111,19 @@ def list_usage(
 ) -> UsagePage:
     """Rows of the selection, the latest first. Raises BadPlace."""
     place = None if after is None else read_place(after, _place_kinds(wanted))
-    query = _select(connection, wanted, place)
-    found = connection.execute(query.limit(limit + 1)).all()
-    rows = [_usage(row, wanted) for row in found[:limit]]
+
+    def fetch(span: Range, count: int) -> list[Usage]:
+        query = _select(connection, replace(wanted, span=span), place)
+        return [_usage(row, wanted) for row in connection.execute(query.limit(count))]
+
+    span = wanted.span.in_hours()
+    if wanted.bucket in ("hour", "day"):
+        if place is not None:
+            span = span.before(int(place[0]) + DAY)
+        found = look_back(span, find_beginning(connection), now, fetch, limit + 1)
+    else:
+        found = fetch(span, limit + 1)
+    rows = found[:limit]
     return UsagePage(rows, rows[-1].id if len(found) > limit else None)
 
 
