@@ -90,7 +90,7 @@ def plant(
     charges: int = CHARGES,
     seed: int = 0,
     ends_at: int | None = None,
-    on_day: Callable[[int], None] = lambda day: None,
+    on_day: Callable[[int], object] = lambda day: None,
 ) -> int:
     """Fill an empty vendor with a month that ends now, or at `ends_at`; how many charges it holds.
 

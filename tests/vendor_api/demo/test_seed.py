@@ -18,7 +18,7 @@ def look(database: Any, query: str) -> list[tuple[Any, ...]]:
 
 
 def test_the_auditor_finds_nothing_and_every_page_has_something_to_show(database: Any) -> None:
-    days = []
+    days: list[int] = []
     made = plant(database, PEPPER, charges=150, ends_at=ENDS_AT, on_day=days.append)
     with database.read() as connection:
         assert not list(find_violations(connection, ENDS_AT))
