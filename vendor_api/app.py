@@ -10,11 +10,12 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 
-from vendor_api import account, admin, health
+from vendor_api import account, admin, dashboard, health
 from vendor_api.alerts.watch import AlertWatch
 from vendor_api.auth import open_pepper
 from vendor_api.auth.changes import KeyChanges
 from vendor_api.auth.service import Authenticator
+from vendor_api.coverage import Coverage
 from vendor_api.dependencies import Shop
 from vendor_api.embeddings import binary
 from vendor_api.embeddings import endpoints as embeddings
@@ -37,6 +38,7 @@ from vendor_api.middleware import BodyLimit, RequestRecord, Turnstile
 from vendor_api.models import endpoints as models
 from vendor_api.models.service import Catalogue
 from vendor_api.openapi import describe_errors
+from vendor_api.people.passwords import Cost, Passwords
 from vendor_api.retention import Eraser
 from vendor_api.settings import VendorSettings
 from vendor_api.spaces import Spaces
@@ -55,6 +57,7 @@ def create_app(
     ledger: Ledger | None = None,
     authenticator: Authenticator | None = None,
     metrics: Metrics | None = None,
+    password_cost: Cost | None = None,
 ) -> FastAPI:
     """The application; what is not passed in is opened at start and closed at the end."""
     metrics = metrics or Metrics()
@@ -71,19 +74,14 @@ def create_app(
             stack.push_async_callback(asyncio.to_thread, pool.shutdown)
             limiter = await open_limiter(settings, metrics)
             stack.push_async_callback(limiter.close)
-            results = Results(settings.result_cache_bytes, metrics.observe_results)
-            app.state.auditor = auditor = _make_auditor(settings, books, metrics)
+            passwords = Passwords(password_cost)
+            stack.push_async_callback(passwords.close)
             app.state.shop = shop = _furnish(
-                settings, books, doorman, served, pool, metrics, limiter, results
+                settings, books, doorman, served, pool, metrics, limiter, passwords
             )
-            shop.auditor = auditor
-            _hear_changes(settings, doorman, stack)
-            _run_beside(_sweep(books, metrics), stack)
-            if auditor is not None:
-                _run_beside(auditor.run(), stack)
-            _run_beside(AlertWatch(shop).run(), stack)
+            app.state.auditor = shop.auditor = _make_auditor(settings, books, metrics)
             app.state.erase_days = settings.erase_days
-            _run_beside(_erase(settings, books), stack)
+            _start_jobs(shop, stack)
             stack.push_async_callback(_finish, shop)
             yield
 
@@ -93,8 +91,10 @@ def create_app(
     app.include_router(models.router)
     app.include_router(account.router)
     app.include_router(admin.router)
+    app.include_router(dashboard.router)
     app.include_router(health.router)
     install_handlers(app)
+    dashboard.install_doors(app)
     describe_errors(app, describe_binary())
     app.add_middleware(
         BodyLimit,
@@ -150,6 +150,11 @@ async def _open_authenticator(settings: VendorSettings, stack: AsyncExitStack) -
     return authenticator
 
 
+def _keep_coverage(coverage: Coverage, ledger: Ledger, stack: AsyncExitStack) -> None:
+    stack.push_async_callback(coverage.flush, ledger.database)
+    _run_beside(coverage.keep(ledger.database), stack)
+
+
 def _hear_changes(
     settings: VendorSettings, authenticator: Authenticator, stack: AsyncExitStack
 ) -> None:
@@ -175,14 +180,45 @@ def _furnish(
     pool: ThreadPoolExecutor,
     metrics: Metrics,
     limiter: Limiter,
-    results: Results,
+    passwords: Passwords,
 ) -> Shop:
     meter = Meter(ledger, metrics)
     catalogue = Catalogue(served, meter)
     metrics.watch_engines(catalogue.states)
-    spaces = Spaces(authenticator.pepper)
-    counter = Counter(catalogue, meter, pool=pool, metrics=metrics, results=results, spaces=spaces)
-    return Shop(ledger, authenticator, catalogue, counter, metrics, limiter, spaces, settings)
+    spaces, coverage = Spaces(authenticator.pepper), Coverage()
+    counter = Counter(
+        catalogue,
+        meter,
+        pool=pool,
+        metrics=metrics,
+        results=Results(settings.result_cache_bytes, metrics.observe_results),
+        spaces=spaces,
+        coverage=coverage,
+    )
+    return Shop(
+        ledger,
+        authenticator,
+        catalogue,
+        counter,
+        metrics,
+        limiter,
+        passwords,
+        coverage,
+        spaces,
+        settings,
+    )
+
+
+def _start_jobs(shop: Shop, stack: AsyncExitStack) -> None:
+    """What goes on beside the requests until the app ends."""
+    settings, ledger = shop.settings, shop.ledger
+    _keep_coverage(shop.coverage, ledger, stack)
+    _hear_changes(settings, shop.authenticator, stack)
+    _run_beside(_sweep(ledger, shop.metrics), stack)
+    if shop.auditor is not None:
+        _run_beside(shop.auditor.run(), stack)
+    _run_beside(AlertWatch(shop).run(), stack)
+    _run_beside(_erase(settings, ledger), stack)
 
 
 def _prepare_decoder() -> None:

@@ -14,6 +14,7 @@ from vendor_api import notes
 from vendor_api.alerts.alert import Alert
 from vendor_api.auth.access import Scope, check_scope
 from vendor_api.auth.service import Authenticator, InvalidKey, Principal
+from vendor_api.coverage import Coverage
 from vendor_api.embeddings.service import Counter
 from vendor_api.errors import VendorError
 from vendor_api.ledger.auditor import Auditor
@@ -23,6 +24,7 @@ from vendor_api.limits.limiter import Admission, Limiter
 from vendor_api.metering.refusals import translate
 from vendor_api.metrics import Metrics
 from vendor_api.models.service import Catalogue
+from vendor_api.people.passwords import Passwords
 from vendor_api.settings import VendorSettings
 from vendor_api.spaces import Spaces
 
@@ -49,6 +51,8 @@ class Shop:
     counter: Counter
     metrics: Metrics
     limiter: Limiter
+    passwords: Passwords
+    coverage: Coverage
     spaces: Spaces
     settings: VendorSettings
     auditor: Auditor | None = None

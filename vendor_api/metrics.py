@@ -16,6 +16,7 @@ from vendor_api.db.clock import SECOND
 from vendor_api.engine.base import EngineState
 from vendor_api.engine.batcher import BatchReport
 from vendor_api.ledger.auditor import AuditReport
+from vendor_api.pulse import Pulse
 from vendor_api.recent import RecentAnswers
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -43,6 +44,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.pulse = Pulse()
         self.answers = RecentAnswers()
         """The last minutes of this process, for alerts."""
         self._states: States = lambda: ()
@@ -226,6 +228,7 @@ class Metrics:
         """Count one batch of a model."""
         self.batch_items.labels(model, report.lane).observe(report.items)
         self.batch_seconds.labels(model, report.lane).observe(report.seconds)
+        self.pulse.note_batch(report.items, report.room)
 
     def observe_results(self, kind: str, items: int) -> None:
         """Count items that needed no computing."""

@@ -3,17 +3,18 @@
 import asyncio
 import time
 from typing import Any
-from uuid import uuid4
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils import uuid7
 
 from shared import headers
 from shared.errors import ErrorCode
 from vendor_api import notes
 from vendor_api.errors import VendorError, render
 from vendor_api.metrics import Metrics
+from vendor_api.pulse import is_sale
 from vendor_api.stopwatch import Stopwatch
 
 __all__ = ["BodyLimit", "RequestRecord", "Turnstile"]
@@ -33,11 +34,14 @@ class RequestRecord:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = f"req_{uuid4().hex}"
+        request_id = f"req_{uuid7().hex}"  # begins with its time, so that its charge is found by it
         scope.setdefault("state", {}).update(request_id=request_id, watch=Stopwatch())
         notes.begin(request_id)
         began = time.perf_counter()
         status = 0
+        pulse = self.metrics.pulse if is_sale(scope["path"]) else None
+        if pulse is not None:
+            pulse.begin()
 
         async def send_named(message: Message) -> None:
             nonlocal status
@@ -57,7 +61,10 @@ class RequestRecord:
             )
             await render(error, request_id)(scope, receive, send_named)
         finally:
-            self._record(scope, status, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            if pulse is not None:
+                pulse.end(status, seconds)
+            self._record(scope, status, seconds)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = _route_of(scope)

@@ -23,6 +23,7 @@ from vendor_api.auth import Authenticator
 from vendor_api.engine.base import ModelInfo, ServedModel
 from vendor_api.engine.batcher import Batcher, BatcherLimits
 from vendor_api.ledger import Ledger
+from vendor_api.people.passwords import Cost
 from vendor_api.settings import VendorSettings
 
 DIMENSION = 4
@@ -168,7 +169,13 @@ async def vendor(
     ledger = Ledger.open(vendor_database_url)
     authenticator = Authenticator.open(vendor_database_url, pepper)
     served = {INFO.id: ServedModel(INFO, FakePreparation(), batcher)}
-    app = create_app(settings, engines=served, ledger=ledger, authenticator=authenticator)
+    app = create_app(
+        settings,
+        engines=served,
+        ledger=ledger,
+        authenticator=authenticator,
+        password_cost=Cost(passes=1, memory_kib=8, lanes=1),
+    )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(ledger.close)
         stack.push_async_callback(authenticator.close)

@@ -1,11 +1,10 @@
-"""For the operator over HTTP: everybody's books, every correction, and one page to look at."""
+"""For the operator over HTTP: everybody's books, every correction."""
 
 from fastapi import APIRouter, Depends
 
 from vendor_api.admin import (
     account_routes,
     book_routes,
-    dashboard,
     export_routes,
     key_routes,
     life_routes,
@@ -19,6 +18,5 @@ for _part in (account_routes, life_routes, key_routes, book_routes, export_route
 
 router = APIRouter(tags=["operator"])
 router.include_router(_guarded)
-router.include_router(dashboard.router)
 
 __all__ = ["router"]

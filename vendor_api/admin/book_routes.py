@@ -24,7 +24,7 @@ from vendor_api.admin.integrity import check_books
 from vendor_api.admin.log import list_actions
 from vendor_api.admin.orders import PriceOrder
 from vendor_api.admin.pricebook import list_prices
-from vendor_api.admin.refusals import change, read
+from vendor_api.admin.refusals import change, read, require_future
 from vendor_api.admin.selections import ActionPage, ChargePage, ModelSelection, SpanPage
 from vendor_api.admin.usage import BadCursor, list_usage
 from vendor_api.db import format_instant, read_clock
@@ -112,10 +112,7 @@ async def post_prices(
         raise VendorError(ErrorCode.INVALID_REQUEST, "Name image_usd, text_usd or both.")
 
     def work(connection: Connection, now: int) -> Listing[PriceDocument]:
-        if order.valid_from is not None and order.valid_from <= now:
-            raise VendorError(
-                ErrorCode.INVALID_REQUEST, "valid_from: it is in the past", param="valid_from"
-            )
+        require_future(now, order.valid_from, "valid_from")
         actions.change_prices(
             connection, now, operator.id, order.model, order.units, order.valid_from
         )

@@ -1,21 +1,20 @@
 """Operators' routes for taking the books away as files."""
 
-from typing import IO, Annotated
+from collections.abc import Iterator
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from sqlalchemy import Connection
 from starlette.responses import StreamingResponse
 
 from shared.errors import ErrorCode
-from vendor_api.admin.downloads import send_file
 from vendor_api.admin.gate import PREFIX
 from vendor_api.admin.selections import SpanSelection
-from vendor_api.admin.sheets import Form, write_rows
+from vendor_api.admin.sheets import Form
+from vendor_api.admin.spooling import send_rows
 from vendor_api.dependencies import CurrentShop
-from vendor_api.ledger.exports import COLUMNS, What, export_rows
+from vendor_api.ledger.exports import COLUMNS, Cell, What, export_rows
 from vendor_api.openapi import responses
-
-_MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson"}
 
 router = APIRouter(prefix=PREFIX)
 
@@ -36,10 +35,9 @@ async def get_export(
     """The journal, charges, usage or grants as of one instant, as CSV or a JSON object a line."""
     span = selection.span
 
-    def write(connection: Connection, file: IO[bytes]) -> None:
-        rows = export_rows(
+    def select_rows(connection: Connection) -> Iterator[dict[str, Cell]]:
+        return export_rows(
             connection, what, account_id=span.account_id, since=span.since, until=span.until
         )
-        write_rows(rows, COLUMNS[what], form, file)
 
-    return await send_file(shop, write, name=f"{what}.{form}", media_type=_MEDIA_TYPES[form])
+    return await send_rows(shop, what, form, COLUMNS[what], select_rows)

@@ -97,7 +97,7 @@ _READ_PRICE = _amount(
     _UNSIGNED,
 )
 _READ_COST = _amount(
-    _within(0, MAX_NANOUSD, "a cap is zero dollars or more"),
+    _within(0, MAX_NANOUSD, "an amount here is zero dollars or more"),
     _UNSIGNED,
 )
 _READ_SIGNED = _amount(_parse_adjustment, r"^-?[0-9]{1,10}(\.[0-9]{1,9})?$")

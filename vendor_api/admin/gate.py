@@ -1,7 +1,5 @@
-"""Who may use the operator's routes: a Bearer `vl2v_admin_…`, or the same key in a browser's login."""
+"""Who may use the operator's routes: a Bearer `vl2v_admin_…`."""
 
-import base64
-import binascii
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
@@ -34,11 +32,10 @@ _bearer = HTTPBearer(
 
 __all__ = [
     "PREFIX",
-    "BrowsingOperator",
     "CurrentOperator",
     "Operator",
     "admit_operator",
-    "admit_reader",
+    "recognise_operator",
 ]
 
 
@@ -60,7 +57,7 @@ async def admit_operator(
         raise _unauthorized("Send an operator's key as `Authorization: Bearer vl2v_admin_…`.")
     if parse_key(credentials.credentials) is not None:
         raise VendorError(ErrorCode.FORBIDDEN, "This needs an operator's key, not a customer's.")
-    operator = await _recognise(shop, credentials.credentials)
+    operator = await recognise_operator(shop, credentials.credentials)
     if operator is None:
         raise _unauthorized("The operator's key is not known here, was revoked, or has expired.")
     if operator.role == "viewer" and request.method not in _READING:
@@ -68,17 +65,11 @@ async def admit_operator(
     return operator
 
 
-async def admit_reader(request: Request, shop: CurrentShop) -> Operator | None:
-    """The operator whose key is the password of the browser's login; None: ask for it."""
-    password = _read_password(request.headers.get("authorization", ""))
-    return None if password is None else await _recognise(shop, password)
-
-
 CurrentOperator = Annotated[Operator, Depends(admit_operator)]
-BrowsingOperator = Annotated[Operator | None, Depends(admit_reader)]
 
 
-async def _recognise(shop: Shop, text: str) -> Operator | None:
+async def recognise_operator(shop: Shop, text: str) -> Operator | None:
+    """Whose operator's key the text is; None for one that opens nothing. Raises VendorError."""
     if parse_key(text, "admin") is None:
         return None
     pepper = shop.authenticator.pepper
@@ -104,17 +95,6 @@ async def _record_use(shop: Shop, key_id: str) -> None:
 
     with suppress(LedgerError):  # reading is possible while the database cannot be written
         await shop.ledger.change("", work)
-
-
-def _read_password(header: str) -> str | None:
-    scheme, _, encoded = header.partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        login = base64.b64decode(encoded, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return None
-    return login.partition(":")[2]
 
 
 def _unauthorized(detail: str) -> VendorError:

@@ -10,11 +10,10 @@ from vendor_api.admin.fields import AccountId, KeyId
 from vendor_api.admin.gate import PREFIX, CurrentOperator
 from vendor_api.admin.holdings import describe_issued, describe_key, describe_keys
 from vendor_api.admin.orders import CapsOrder, KeyOrder, LimitsOrder, RotationOrder
-from vendor_api.admin.refusals import change, read
-from vendor_api.auth.repository import KeyLimits, KeySettings, list_keys
+from vendor_api.admin.refusals import change, read, require_future
+from vendor_api.auth.repository import list_keys
 from vendor_api.db import read_clock
 from vendor_api.dependencies import CurrentShop, Shop
-from vendor_api.errors import VendorError
 from vendor_api.ledger.accounts import find_account
 from vendor_api.ledger.jobs import Work
 from vendor_api.openapi import responses
@@ -43,20 +42,11 @@ async def post_key(
     shop: CurrentShop, operator: CurrentOperator, account_id: AccountId, order: KeyOrder
 ) -> IssuedKeyDocument:
     """Issue a key; its text is in this answer and nowhere else, ever."""
-    settings = KeySettings(
-        name=order.name or "",
-        scopes=order.scopes,
-        expires_at=order.expires_at,
-        models=order.models,
-        limits=_limits(order),
-    )
+    settings = order.settings
     pepper = shop.authenticator.pepper
 
     def work(connection: Connection, now: int) -> IssuedKeyDocument:
-        if settings.expires_at is not None and settings.expires_at <= now:
-            raise VendorError(
-                ErrorCode.INVALID_REQUEST, "expires_at: it is in the past", param="expires_at"
-            )
+        require_future(now, settings.expires_at, "expires_at")
         key = keyring.create_key(connection, now, operator.id, pepper, account_id, settings)
         return describe_issued(connection, now, key)
 
@@ -103,7 +93,7 @@ async def put_limits(
     return await _change_key(
         shop,
         key_id,
-        lambda c, now: keyring.change_limits(c, now, operator.id, key_id, _limits(order)),
+        lambda c, now: keyring.change_limits(c, now, operator.id, key_id, order.limits),
     )
 
 
@@ -112,15 +102,7 @@ async def put_caps(
     shop: CurrentShop, operator: CurrentOperator, key_id: KeyId, order: CapsOrder
 ) -> KeyDocument:
     """All caps of the key; what is absent is not capped any more."""
-    caps: keyring.Caps = {
-        ("items", "day"): order.items_per_day,
-        ("items", "month"): order.items_per_month,
-        ("items", "ever"): order.items_ever,
-        ("spend", "day"): order.spend_per_day_usd,
-        ("spend", "month"): order.spend_per_month_usd,
-        ("spend", "ever"): order.spend_ever_usd,
-    }
-
+    caps = order.caps
     return await _change_key(
         shop, key_id, lambda c, now: keyring.change_caps(c, now, operator.id, key_id, caps)
     )
@@ -136,12 +118,3 @@ async def _change_key(shop: Shop, key_id: str, act: Work[object]) -> KeyDocument
     changed = await change(shop, "", work)
     shop.authenticator.forget(key_id)
     return changed
-
-
-def _limits(order: LimitsOrder) -> KeyLimits:
-    return KeyLimits(
-        requests_per_minute=order.requests_per_minute,
-        items_per_minute=order.items_per_minute,
-        bytes_per_minute=order.bytes_per_minute,
-        concurrency=order.concurrency,
-    )

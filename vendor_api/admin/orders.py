@@ -19,6 +19,8 @@ from vendor_api.admin.fields import (
     Reason,
     SignedUsd,
 )
+from vendor_api.auth.repository import KeyLimits, KeySettings
+from vendor_api.ledger.commands import CapKind, CapWindow
 
 
 class Order(BaseModel):
@@ -93,6 +95,16 @@ class LimitsOrder(Order):
     bytes_per_minute: Count | None = None
     concurrency: Count | None = None
 
+    @property
+    def limits(self) -> KeyLimits:
+        """The same for the key."""
+        return KeyLimits(
+            requests_per_minute=self.requests_per_minute,
+            items_per_minute=self.items_per_minute,
+            bytes_per_minute=self.bytes_per_minute,
+            concurrency=self.concurrency,
+        )
+
 
 class CapsOrder(Order):
     """All caps of a key; what is absent or null is not capped."""
@@ -104,6 +116,18 @@ class CapsOrder(Order):
     spend_per_month_usd: CostUsd | None = None
     spend_ever_usd: CostUsd | None = None
 
+    @property
+    def caps(self) -> dict[tuple[CapKind, CapWindow], int | None]:
+        """Every cap there can be; None takes it away."""
+        return {
+            ("items", "day"): self.items_per_day,
+            ("items", "month"): self.items_per_month,
+            ("items", "ever"): self.items_ever,
+            ("spend", "day"): self.spend_per_day_usd,
+            ("spend", "month"): self.spend_per_month_usd,
+            ("spend", "ever"): self.spend_ever_usd,
+        }
+
 
 class KeyOrder(LimitsOrder):
     """Issue a key."""
@@ -112,6 +136,17 @@ class KeyOrder(LimitsOrder):
     scopes: list[Literal["embed", "read"]] = Field(default=["embed", "read"], min_length=1)
     expires_at: Instant | None = None
     models: list[ModelId] | None = Field(default=None, min_length=1, max_length=100)
+
+    @property
+    def settings(self) -> KeySettings:
+        """The same for the key."""
+        return KeySettings(
+            name=self.name or "",
+            scopes=self.scopes,
+            expires_at=self.expires_at,
+            models=self.models,
+            limits=self.limits,
+        )
 
 
 class RotationOrder(Order):
@@ -133,3 +168,9 @@ class PriceOrder(Order):
         """Nano-dollars by modality, those that were named."""
         asked: dict[Modality, int | None] = {"image": self.image_usd, "text": self.text_usd}
         return {modality: unit for modality, unit in asked.items() if unit is not None}
+
+
+class ThresholdOrder(Order):
+    """Warn while an account has less than this available; without an amount never."""
+
+    threshold_usd: CostUsd | None = None

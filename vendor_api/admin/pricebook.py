@@ -9,7 +9,13 @@ from vendor_api.admin.documents import Listing, PriceDocument
 from vendor_api.db import format_instant
 from vendor_api.db.tables import price_version
 
-__all__ = ["list_prices"]
+__all__ = ["list_models", "list_prices"]
+
+
+def list_models(connection: Connection) -> list[str]:
+    """Ids of the models that have or had a price, or will have one."""
+    query = select(price_version.c.model).distinct().order_by(price_version.c.model)
+    return list(connection.execute(query).scalars())
 
 
 def list_prices(

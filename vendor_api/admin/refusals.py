@@ -1,7 +1,7 @@
-"""What the ledger refuses, in an operator's words; and the two roads to it: read and change."""
+"""What the ledger refuses, in an operator's words; and the roads to it: read, rehearse and change."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError
@@ -26,10 +26,11 @@ from vendor_api.ledger.commands import (
 )
 from vendor_api.ledger.jobs import Work
 from vendor_api.metering.refusals import translate
+from vendor_api.people.roster import UnknownPerson
 
 T = TypeVar("T")
 
-__all__ = ["change", "read", "survey", "translate_refusal"]
+__all__ = ["change", "read", "rehearse", "require_future", "survey", "translate_refusal"]
 
 
 async def read(shop: Shop, query: Callable[[Connection], T]) -> T:
@@ -67,6 +68,34 @@ async def change(shop: Shop, account_id: str, work: Work[T]) -> T:
         ) from error
 
 
+async def rehearse(shop: Shop, account_id: str, work: Work[T]) -> T:
+    """What `change` would come to, all of it taken back. Raises VendorError where that would."""
+    try:
+        await change(shop, account_id, lambda c, now: _practise(work(c, now)))
+    except _Rehearsed as end:
+        result: T = end.result
+        return result
+    raise AssertionError("a rehearsal never commits")
+
+
+class _Rehearsed(Exception):
+    """Takes a rehearsal back, carrying what it came to."""
+
+    def __init__(self, result: Any) -> None:
+        super().__init__()
+        self.result = result
+
+
+def _practise(result: object) -> None:
+    raise _Rehearsed(result)
+
+
+def require_future(now: int, instant: int | None, name: str) -> None:
+    """Raises VendorError, naming the member, for an instant that has passed; None never has."""
+    if instant is not None and instant <= now:
+        raise VendorError(ErrorCode.INVALID_REQUEST, f"{name}: it is in the past", param=name)
+
+
 _SENTENCES: dict[type[LedgerError], tuple[ErrorCode, str, str | None]] = {
     UnknownAccount: (ErrorCode.NOT_FOUND, "There is no such account.", None),
     AccountClosed: (
@@ -76,6 +105,7 @@ _SENTENCES: dict[type[LedgerError], tuple[ErrorCode, str, str | None]] = {
     ),
     UnknownCharge: (ErrorCode.NOT_FOUND, "There is no such charge.", None),
     UnknownKey: (ErrorCode.NOT_FOUND, "There is no such key.", None),
+    UnknownPerson: (ErrorCode.NOT_FOUND, "There is no such person.", None),
     AccountExists: (ErrorCode.CONFLICT, "An account of this name exists already.", "name"),
     ReferenceReused: (
         ErrorCode.REFERENCE_REUSED,

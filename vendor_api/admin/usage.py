@@ -72,11 +72,13 @@ def list_usage(
     )
 
 
-def list_days(connection: Connection, since: int) -> list[Day]:
-    """The days with use of all accounts together, from the instant `since` on, latest first."""
+def list_days(connection: Connection, since: int, account_id: str | None = None) -> list[Day]:
+    """The days with use of an account, or of all together, from the instant `since` on, latest first."""
     day = (usage_rollup.c.hour - usage_rollup.c.hour % DAY).label("day")
     sums = [func.sum(usage_rollup.c[name]) for name in _MEASURES]
     query = select(day, *sums).where(usage_rollup.c.hour >= since)
+    if account_id is not None:
+        query = query.where(usage_rollup.c.account_id == account_id)
     rows = connection.execute(query.group_by(day).order_by(day.desc()))
     return [Day(*(int(value) for value in row)) for row in rows]
 

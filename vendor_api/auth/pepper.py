@@ -2,12 +2,12 @@
 
 import hashlib
 import hmac
-import os
 import secrets
 from pathlib import Path
 
 from sqlalchemy import Connection, select
 
+from vendor_api.auth.secret_file import write_secret
 from vendor_api.db import open_database, sqlite_path
 from vendor_api.db.tables import meta
 from vendor_api.ledger.reservation import insert
@@ -65,27 +65,12 @@ def open_pepper(database_url: str, configured: Path | None = None) -> bytes:
 
 def _load(path: Path) -> bytes:
     if not path.exists():
-        _create(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_secret(path, secrets.token_hex(32).encode() + b"\n")
     pepper = path.read_bytes().strip()
     if len(pepper) < 32:
         raise PepperMismatch(f"{path} holds less than 32 bytes: restore it from your backup")
     return pepper
-
-
-def _create(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(file, "wb") as writing:
-        writing.write(secrets.token_hex(32).encode() + b"\n")
-        writing.flush()
-        os.fsync(writing.fileno())
-    try:
-        os.link(partial, path)  # unlike a rename, keeps the file of whoever came first
-    except FileExistsError:
-        pass
-    finally:
-        partial.unlink()
 
 
 def fingerprint(pepper: bytes) -> str:

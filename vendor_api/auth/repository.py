@@ -20,6 +20,7 @@ __all__ = [
     "KeySettings",
     "StoredKey",
     "find_key",
+    "find_keys",
     "issue_key",
     "list_keys",
     "read_scopes",
@@ -142,6 +143,11 @@ def find_key(connection: Connection, key_id: str) -> StoredKey | None:
     """The key of that id, revoked or not."""
     found = _select(connection, api_key.c.id == key_id)
     return found[0] if found else None
+
+
+def find_keys(connection: Connection, key_ids: Collection[str]) -> list[StoredKey]:
+    """The keys of those ids, revoked or not, oldest first; unknown ids are left out."""
+    return _select(connection, api_key.c.id.in_(sorted(key_ids)))
 
 
 def list_keys(connection: Connection, account_id: str | None = None) -> list[StoredKey]:

@@ -22,6 +22,7 @@ MODULES = (
     "keys",
     "key_caps",
     "operators",
+    "people",
     "models",
     "precision",
     "ledger",

@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from vendor_api.admin.log import record_action
 from vendor_api.auth.pepper import pepper_file
 from vendor_api.backup import restore_backup, write_backup
 from vendor_api.cli.ledger import report_audit
-from vendor_api.cli.shell import JsonFlag, Shell
+from vendor_api.cli.shell import JsonFlag, Shell, name_actor
+from vendor_api.reports.condition import BACKUP
 
 __all__ = ["register"]
 
@@ -38,6 +40,16 @@ def backup(
         path, settings.database_url, pepper=settings.key_pepper_file, with_pepper=with_pepper
     )
     size = sum(file.bytes for file in manifest.files)
+    shell.change(
+        lambda connection, now: record_action(
+            connection,
+            now,
+            actor=name_actor(),
+            action=BACKUP,
+            subject=BACKUP,
+            detail={"path": str(path), "made_at": manifest.made_at, "bytes": size},
+        )
+    )
     document = {
         "path": str(path),
         "backend": manifest.backend,

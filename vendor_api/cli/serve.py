@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -17,6 +18,7 @@ from vendor_api.cli.shell import Shell, read_settings
 from vendor_api.db import open_database, read_clock
 from vendor_api.ledger.commands import Price
 from vendor_api.ledger.prices import current_prices
+from vendor_api.people.invitations import SETUP
 from vendor_api.refusal import Refusal
 from vendor_api.settings import VendorSettings
 
@@ -29,7 +31,14 @@ ModelOption = Annotated[
     ),
 ]
 
-__all__ = ["ModelOption", "find_prices", "merge_settings", "missing_price", "register"]
+__all__ = [
+    "ModelOption",
+    "describe_start",
+    "find_prices",
+    "merge_settings",
+    "missing_price",
+    "register",
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -123,6 +132,7 @@ def _serve(settings: VendorSettings) -> None:
             asyncio.run(ledger.expire_orphans())
         pepper = open_pepper(settings.database_url, settings.key_pepper_file)
         hide(pepper, *settings.secrets())
+        token_file = _offer_first_admin(settings)
         authenticator = Authenticator.open(settings.database_url, pepper)
         stack.callback(lambda: asyncio.run(authenticator.close()))
         engines = load_engines(settings, metrics)
@@ -131,7 +141,7 @@ def _serve(settings: VendorSettings) -> None:
             settings, engines=engines, ledger=ledger, authenticator=authenticator, metrics=metrics
         )
         url = url_of(listening)
-        run_server(app, listening, lambda: _announce(url, settings.log_json))
+        run_server(app, listening, lambda: _announce(url, settings.log_json, token_file))
 
 
 def _check_shop(settings: VendorSettings, models: Sequence[str]) -> None:
@@ -152,11 +162,33 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _announce(url: str, as_json: bool) -> None:
-    pid = os.getpid()
-    line = (
-        json.dumps({"url": url, "pid": pid})
-        if as_json
-        else f"vl2v-vendor ready at {url} (pid {pid})"
-    )
-    typer.echo(line)
+def _offer_first_admin(settings: VendorSettings) -> Path | None:
+    from vendor_api.people.founding import offer_first_admin
+
+    try:
+        return offer_first_admin(settings.database_url, settings.key_pepper_file)
+    except OSError as error:
+        typer.echo(
+            f"no admin yet, and no file for a first one's token ({error}): "
+            "run `vl2v-vendor people create NAME --role admin`",
+            err=True,
+        )
+        return None
+
+
+def describe_start(url: str, token_file: Path | None) -> tuple[dict[str, str | int], str]:
+    """What a server says once it is ready: as JSON, and what a person has to do first, if anything."""
+    document: dict[str, str | int] = {"url": url, "pid": os.getpid()}
+    if token_file is None:
+        return document, ""
+    setup = f"{url}{SETUP}"
+    document |= {"first_admin": setup, "first_admin_token_file": str(token_file)}
+    return document, f"no admin yet: open {setup} within 24 hours with the token in {token_file}"
+
+
+def _announce(url: str, as_json: bool, token_file: Path | None) -> None:
+    document, sentence = describe_start(url, token_file)
+    if sentence and not as_json:
+        typer.echo(sentence, err=True)
+    ready = f"vl2v-vendor ready at {url} (pid {document['pid']})"
+    typer.echo(json.dumps(document) if as_json else ready)

@@ -31,6 +31,7 @@ from vendor_api.ledger.commands import (
     UnknownAccount,
     UnknownCharge,
 )
+from vendor_api.people.roster import UnknownPerson
 from vendor_api.redaction import redact
 from vendor_api.refusal import Refusal
 from vendor_api.settings import VendorSettings
@@ -216,6 +217,8 @@ def explain(error: Exception) -> str:
             sentence = f"the account {error} is closed for ever: open another one"
         case UnknownKey():
             sentence = f"there is no key {error}: see `vl2v-vendor keys list`"
+        case UnknownPerson():
+            sentence = f"there is nobody called {error}: see `vl2v-vendor people list`"
         case UnknownCharge():
             sentence = f"there is no charge {error}: see `vl2v-vendor charges list`"
         case ReferenceReused():

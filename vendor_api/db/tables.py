@@ -18,6 +18,7 @@ from sqlalchemy import (
 
 from vendor_api.db.access_tables import api_key, cap_window, key_cap, operator_key
 from vendor_api.db.account_tables import account_closure, account_space
+from vendor_api.db.people_tables import invitation, login_failure, person, session
 from vendor_api.db.schema import INT64, MAX_CREDITED_NANOUSD, metadata
 
 meta = Table(
@@ -174,6 +175,15 @@ ledger_entry = Table(
     sqlite_strict=True,
 )
 
+low_balance_alert = Table(
+    "low_balance_alert",
+    metadata,
+    Column("account_id", Text, ForeignKey("account.id"), primary_key=True),
+    Column("threshold_nanousd", INT64, nullable=False),
+    CheckConstraint("threshold_nanousd >= 0", name="threshold"),
+    sqlite_strict=True,
+)
+
 credit_grant = Table(
     "credit_grant",
     metadata,
@@ -221,6 +231,20 @@ usage_rollup = Table(
     Column("items_failed", INT64, nullable=False),
     Column("cost_nanousd", INT64, nullable=False),
     PrimaryKeyConstraint("account_id", "hour", "key_id", "model", "modality"),
+    # Written once for each row: the counts that a capture adds to are no part of it.
+    Index("ix_usage_rollup_hour", "hour"),
+    sqlite_strict=True,
+)
+
+coverage_sketch = Table(
+    "coverage_sketch",
+    metadata,
+    Column("account_id", Text, ForeignKey("account.id"), nullable=False),
+    Column("revision", Text, nullable=False),
+    Column("buckets", LargeBinary, nullable=False),
+    Column("vectors", INT64, nullable=False),
+    Column("updated_at", INT64, nullable=False),
+    PrimaryKeyConstraint("account_id", "revision"),
     sqlite_strict=True,
 )
 
@@ -234,14 +258,20 @@ __all__ = [
     "audit_log",
     "cap_window",
     "charge",
+    "coverage_sketch",
     "credit_grant",
+    "invitation",
     "key_cap",
     "ledger_entry",
     "ledger_txn",
+    "login_failure",
+    "low_balance_alert",
     "meta",
     "metadata",
     "operator_key",
+    "person",
     "price_version",
     "purchase",
+    "session",
     "usage_rollup",
 ]

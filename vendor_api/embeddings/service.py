@@ -13,6 +13,7 @@ from shared.headers import SERVER_TIMING
 from vendor_api import notes
 from vendor_api.auth.access import check_model
 from vendor_api.auth.service import Principal
+from vendor_api.coverage import Coverage
 from vendor_api.embeddings.answer import Delivery, Sale, find_problems, write_answer
 from vendor_api.embeddings.requests import Ask, count_refused
 from vendor_api.embeddings.results import Results
@@ -62,6 +63,7 @@ class Counter:
         metrics: Metrics,
         results: Results,
         spaces: Spaces,
+        coverage: Coverage,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalogue = catalogue
@@ -70,6 +72,7 @@ class Counter:
         self._metrics = metrics
         self._results = results
         self._spaces = spaces
+        self._coverage = coverage
         self._clock = clock
 
     async def respond(self, call: Call) -> Delivery:
@@ -110,6 +113,8 @@ class Counter:
         except VendorError as error:
             raise _restate(error, terms) from error.__cause__
         self._count(model.info.id, asks, quote, work, settlement)
+        sent = [vector for vector in work.vectors if vector is not None]
+        self._coverage.observe(order.account_id, order.revision, sent)
         name = name_model(model.info, space)
         space_id = None if space is None else space.id
         with call.watch.measure("encode"):
@@ -138,6 +143,8 @@ class Counter:
         self, model: str, asks: list[Ask], quote: Quote, work: Work, settlement: Settlement
     ) -> None:
         self._metrics.charged.labels(model).inc(settlement.cost_nanousd)
+        delivered = [line is not None and work.vectors[line] is not None for line in quote.line_of]
+        self._metrics.pulse.note_items(sum(delivered))
         for ask, line, first in zip(asks, quote.line_of, quote.first_of, strict=True):
             if line is None or work.vectors[line] is None:
                 outcome = "failed"

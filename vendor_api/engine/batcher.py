@@ -64,6 +64,8 @@ class BatchReport:
     items: int
     seconds: float
     failed: int
+    room: int
+    """Items it could have held."""
 
 
 class Batcher:
@@ -241,7 +243,7 @@ class Batcher:
         for entry, outcome in zip(batch, outcomes, strict=True):
             entry.ticket.resolve(entry.index, outcome)
         failed = sum(isinstance(outcome, ItemFailure) for outcome in outcomes)
-        self._observe(BatchReport(lane, len(batch), seconds, failed))
+        self._observe(BatchReport(lane, len(batch), seconds, failed, self._lanes[lane].max_items))
 
     def _encode(self, items: list[Item], lane: LaneName) -> list[Vector | ItemFailure]:
         encode = self._model.encode_texts if lane == "text" else self._model.encode_images

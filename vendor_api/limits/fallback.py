@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from vendor_api.limits.breaker import Breaker
 from vendor_api.limits.memory import MemoryStore
-from vendor_api.limits.policies import Demand, Lease, Outcome
+from vendor_api.limits.policies import Demand, Lease, Outcome, RedisState
 from vendor_api.limits.remote import FAILURES, RemoteStore
 
 OWED_LIMIT = 10_000
@@ -36,6 +36,11 @@ class FallbackStore:
         """Leases to end in Redis, oldest first."""
         self._paying: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[None] | None = None
+
+    @property
+    def redis(self) -> RedisState:
+        """Whether it answered when it was last asked."""
+        return "down" if self._breaker.is_open else "up"
 
     async def connect(self) -> None:
         """Find out whether Redis is there."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from threading import Lock
 
-from vendor_api.limits.policies import WINDOW_US, Bucket, Demand, Lease, Outcome
+from vendor_api.limits.policies import WINDOW_US, Bucket, Demand, Lease, Outcome, RedisState
 
 PRUNE_AT = 4096
 """Entries above which those that count nothing any more are looked for and dropped."""
@@ -24,6 +24,11 @@ class MemoryStore:
         self._leases: dict[str, dict[str, int]] = {}
         """Key → lease → when it frees itself."""
         self._prune_at = PRUNE_AT
+
+    @property
+    def redis(self) -> RedisState:
+        """There is none."""
+        return "off"
 
     async def take(self, key: str, demands: Sequence[Demand], lease: Lease | None) -> Outcome:
         """Take all that is asked, or nothing."""

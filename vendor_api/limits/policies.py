@@ -16,6 +16,8 @@ WINDOW_US = WINDOW_S * 1_000_000
 Policy = Literal["requests", "items", "bytes", "concurrency"]
 Scope = Literal["shared", "process"]
 """Whether all processes count together, or this one alone."""
+RedisState = Literal["off", "up", "down"]
+"""Not configured; answering; configured and silent, so that each process counts alone."""
 
 __all__ = [
     "WINDOW_S",
@@ -26,6 +28,7 @@ __all__ = [
     "Limits",
     "Outcome",
     "Policy",
+    "RedisState",
     "Scope",
     "Standing",
 ]

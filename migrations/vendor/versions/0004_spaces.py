@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003b"
 branch_labels = None
 depends_on = None
 

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from fastapi.routing import iter_route_contexts
 
-from vendor_api.admin.gate import admit_operator, admit_reader
+from vendor_api.admin.gate import admit_operator
 from vendor_api.auth.keys import make_key
 from vendor_api.auth.operators import revoke_operator
 from vendor_api.auth.repository import list_keys
+from vendor_api.dashboard.visitors import admit_visitor
 from vendor_api.db import read_clock
 from vendor_api.dependencies import CurrentPrincipal
 from vendor_api.health import admit_watcher
@@ -19,7 +20,9 @@ OPEN = {
     "/docs",
     "/docs/oauth2-redirect",
     "/openapi.json",
-    "/dashboard.css",
+    "/dashboard/login",
+    "/dashboard/setup",
+    "/dashboard/static/{name}",
 }
 CHANGES = [
     ("POST", "/v1/admin/accounts", {"name": "eve"}),
@@ -53,7 +56,7 @@ def admin_routes(app: Any) -> list[tuple[str, str]]:
 
 
 async def test_every_route_asks_who_is_there(office: Any) -> None:
-    doors = {CurrentPrincipal.__metadata__[0].dependency, admit_operator, admit_reader}  # type: ignore[attr-defined]
+    doors = {CurrentPrincipal.__metadata__[0].dependency, admit_operator, admit_visitor}  # type: ignore[attr-defined]
     doors.add(admit_watcher)
     seen = set()
     for route in iter_route_contexts(office.vendor.app.routes):
