@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, insert, select, update
 from typer.testing import CliRunner
 
 from shared.money import parse_usd
@@ -21,7 +21,7 @@ from vendor_api.alerts.watch import AlertWatch
 from vendor_api.cli import app
 from vendor_api.db import read_clock
 from vendor_api.db.clock import DAY, SECOND
-from vendor_api.db.tables import account, usage_rollup
+from vendor_api.db.tables import account, low_balance_alert, usage_rollup
 from vendor_api.db.tables import api_key as api_key_table
 from vendor_api.ledger import Ledger
 from vendor_api.ledger.audit import Violation
@@ -87,6 +87,20 @@ class TestBalances:
             found = list_low_balances(connection, read_clock(connection), pace)
         assert bool(found) is low
         assert all(row.runway_days == 3 for row in found)
+
+    async def test_an_accounts_own_threshold_stands_for_the_general_one(
+        self, shop: Any, ledger: Ledger
+    ) -> None:
+        rich = CALM.model_copy(update={"alert_low_balance_usd": "100"})
+        await spend(shop, ledger, "a")
+        for threshold, warned in ((parse_usd("0.10"), False), (parse_usd("2.00"), True)):
+            with shop.database.write() as connection:
+                connection.execute(delete(low_balance_alert))
+                (ada,) = connection.execute(select(account.c.id)).scalars()
+                row = {"account_id": ada, "threshold_nanousd": threshold}
+                connection.execute(insert(low_balance_alert).values(**row))
+            assert bool(ask_books(shop, rich)) is warned
+            assert bool(ask_books(shop, rich, later=8 * DAY)) is warned
 
     async def test_a_frozen_account_is_no_longer_told_of(self, shop: Any, ledger: Ledger) -> None:
         await spend(shop, ledger, "a")

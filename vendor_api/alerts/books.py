@@ -15,6 +15,7 @@ from vendor_api.db.tables import (
     cap_window,
     charge,
     key_cap,
+    low_balance_alert,
     usage_rollup,
 )
 from vendor_api.ledger.balance import AVAILABLE
@@ -37,10 +38,12 @@ class LowBalance:
     available_nanousd: int
     spent_nanousd: int
     """In the last seven days."""
+    threshold_nanousd: int | None = None
+    """Below which somebody wants to be warned of this account, whether it buys or not."""
 
     @property
     def runway_days(self) -> int:
-        """Whole days that the balance lasts at that pace."""
+        """Whole days that the balance lasts at that pace, if it has one."""
         return self.available_nanousd * PACE_DAYS // self.spent_nanousd
 
 
@@ -55,7 +58,8 @@ def find_book_alerts(connection: Connection, now: int, limits: Thresholds) -> li
 
 
 def list_low_balances(connection: Connection, now: int, limits: Thresholds) -> list[LowBalance]:
-    """Active accounts that paid for something in the last seven days and have little left."""
+    """Active accounts with less than their own threshold, or, of those without one, that paid for
+    something in the last seven days and have little left."""
     since = now - PACE_DAYS * DAY
     spent = (
         select(func.coalesce(func.sum(usage_rollup.c.cost_nanousd), 0))
@@ -64,19 +68,25 @@ def list_low_balances(connection: Connection, now: int, limits: Thresholds) -> l
         .scalar_subquery()
     )
     query = (
-        select(account.c.id, account.c.name, AVAILABLE, spent)
+        select(
+            account.c.id, account.c.name, AVAILABLE, spent, low_balance_alert.c.threshold_nanousd
+        )
         .join_from(account, account_balance)
+        .outerjoin(low_balance_alert, low_balance_alert.c.account_id == account.c.id)
         .where(account.c.status == "active")
         .order_by(account.c.name)
     )
     rows = [
-        LowBalance(row[0], row[1], int(row[2]), int(row[3])) for row in connection.execute(query)
+        LowBalance(row[0], row[1], int(row[2]), int(row[3]), row[4])
+        for row in connection.execute(query)
     ]
-    return [row for row in rows if row.spent_nanousd and _is_low(row, limits)]
+    return [row for row in rows if _is_low(row, limits)]
 
 
 def _is_low(row: LowBalance, limits: Thresholds) -> bool:
-    return (
+    if row.threshold_nanousd is not None:
+        return row.available_nanousd < row.threshold_nanousd
+    return row.spent_nanousd > 0 and (
         row.available_nanousd < limits.low_balance_nanousd
         or row.runway_days < limits.alert_runway_days
     )

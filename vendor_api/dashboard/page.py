@@ -14,7 +14,6 @@ from starlette.responses import HTMLResponse, Response
 
 from shared.money import show_usd
 from vendor_api.admin.refusals import read
-from vendor_api.dashboard.alerts import find_alerts
 from vendor_api.dashboard.filters import address
 from vendor_api.dashboard.navigation import list_links
 from vendor_api.dashboard.visitors import Visitor
@@ -60,7 +59,7 @@ async def render(
         return write_json(document, status, HEADERS)
     at = await read(shop, read_clock) if as_of is None else as_of
     given = {
-        "alerts": await find_alerts(shop),
+        "alerts": shop.alerts,
         "as_of": at,
         "csrf_token": visitor.csrf,
         "document": document,

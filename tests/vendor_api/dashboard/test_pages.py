@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from vendor_api.dashboard.alerts import Alert
+from vendor_api.alerts import Alert
 from vendor_api.dashboard.navigation import PAGES
 from vendor_api.dashboard.page import render
 from vendor_api.dashboard.visitors import Visitor
@@ -98,10 +98,10 @@ async def test_warnings_stand_on_top_of_the_page(vendor: Any, visitor_client: An
     @vendor.app.get("/dashboard/warned")
     async def get_warned(request: Request) -> Any:
         visitor = Visitor("per_1", "eva", "viewer", "token")
-        alerts = [
+        alerts = (
             Alert("low_balance", "warning", "<ada> has $0.10 left.", "/dashboard/accounts/a"),
             Alert("books_wrong", "critical", "The books break a rule.", "/dashboard/integrity"),
-        ]
+        )
         shop = vendor.app.state.shop
         return await render(request, shop, "base.html", visitor=visitor, document={}, alerts=alerts)
 
