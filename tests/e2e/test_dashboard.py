@@ -17,8 +17,9 @@ from vendor_api.admin import actions
 from vendor_api.auth.pepper import open_pepper
 from vendor_api.dashboard.navigation import PAGES
 from vendor_api.db import open_database, read_clock
+from vendor_api.demo.customers import PEOPLE
 from vendor_api.demo.screenshots import Shot, take_shots
-from vendor_api.demo.seed import PEOPLE, plant
+from vendor_api.demo.seed import plant
 from vendor_api.people.founding import first_admin_file
 from vendor_api.people.roster import find_named
 from vendor_api.people.sessions import open_session

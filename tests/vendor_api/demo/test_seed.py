@@ -5,7 +5,8 @@ from typing import Any
 from sqlalchemy import text
 
 from vendor_api.db.clock import DAY, HOUR
-from vendor_api.demo.seed import CUSTOMERS, DAYS, PEOPLE, plant
+from vendor_api.demo.customers import CUSTOMERS, PEOPLE
+from vendor_api.demo.seed import DAYS, plant
 from vendor_api.ledger.audit import find_violations
 
 ENDS_AT = 1_790_000_000_000_000
