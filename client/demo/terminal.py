@@ -103,7 +103,7 @@ class Terminal:
         return subprocess.Popen(  # noqa: S603  (our own programs and arguments)
             [str(program), *words[1:]],
             cwd=self.folder,
-            env={**self.environment, "TERM": "xterm", "NO_COLOR": "1"},
+            env={**self.environment, "COLUMNS": str(self.width), "TERM": "xterm", "NO_COLOR": "1"},
             stdin=terminal,
             stdout=terminal,
             stderr=terminal,
