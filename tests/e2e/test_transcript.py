@@ -22,8 +22,9 @@ def test_what_was_interrupted_goes_on_and_both_books_agree(tmp_path):
     assert "finishing what is under way" in interrupted
     assert "[exit code 130]" in interrupted
     bought = [
-        sum(map(int, re.search(r"bought (\d+) images and (\d+) texts", part).groups()))  # type: ignore[union-attr]
+        sum(int(number) for number in found[0])
         for part in (interrupted, resumed)
+        if (found := re.findall(r"bought (\d+) images and (\d+) texts", part))
     ]
     (all_of_it,) = map(int, re.findall(r"(\d+) to buy for", quoted))
     assert sum(bought) == all_of_it

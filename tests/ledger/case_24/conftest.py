@@ -30,10 +30,39 @@ def vendor_database_url(sqlite_url: str) -> str:
 
 
 @dataclass
+class Counting(House):
+    """A vendor that can say how often each item was paid."""
+
+    def start(self, failpoints: str = "", **changes: Any) -> Running:
+        # A model that waits at a gate looks slow, and a slow one refuses what would queue long.
+        settings = {"max_queued_ms": 3_600_000}
+        return super().start(failpoints, **{"batch": 64, "settings": settings, **changes})
+
+    def check_items(
+        self, *, images: int, texts: int, prices: tuple[int, int] | None = None
+    ) -> None:
+        """So many items were paid, each once, nothing is held, and the books have no breach."""
+        sql = (
+            "SELECT count(*), sum(images - images_free), sum(texts - texts_free) FROM charge "
+            "WHERE state = 'captured'"
+        )
+        ((captures, paid_images, paid_texts),) = self.query(sql)
+        assert (paid_images, paid_texts) == (images, texts)
+        assert self.query("SELECT count(*) FROM purchase") == [(images + texts,)]
+        image, text = prices or (IMAGE_NANOUSD, TEXT_NANOUSD)
+        self.check_books(captures=captures, debited=images * image + texts * text)
+
+    def free_items(self) -> int:
+        """Items that were asked for although they had been bought."""
+        sql = "SELECT coalesce(sum(images_free + texts_free), 0) FROM charge"
+        return int(self.query(sql)[0][0])
+
+
+@dataclass
 class Customer:
     """One client installation: a cache, a journal, and the command."""
 
-    house: House
+    house: Counting
     home: Path
     command: Command
 
@@ -89,35 +118,6 @@ class Customer:
         told = self.type("reconcile").stdout
         assert told.endswith("0 differences\n"), told
         assert "sums agree" in self.type("doctor").stdout
-
-
-@dataclass
-class Counting(House):
-    """A vendor that can say how often each item was paid."""
-
-    def start(self, failpoints: str = "", **changes: Any) -> Running:
-        # A model that waits at a gate looks slow, and a slow one refuses what would queue long.
-        settings = {"max_queued_ms": 3_600_000}
-        return super().start(failpoints, **{"batch": 64, "settings": settings, **changes})
-
-    def check_items(
-        self, *, images: int, texts: int, prices: tuple[int, int] | None = None
-    ) -> None:
-        """So many items were paid, each once, nothing is held, and the books have no breach."""
-        sql = (
-            "SELECT count(*), sum(images - images_free), sum(texts - texts_free) FROM charge "
-            "WHERE state = 'captured'"
-        )
-        ((captures, paid_images, paid_texts),) = self.query(sql)
-        assert (paid_images, paid_texts) == (images, texts)
-        assert self.query("SELECT count(*) FROM purchase") == [(images + texts,)]
-        image, text = prices or (IMAGE_NANOUSD, TEXT_NANOUSD)
-        self.check_books(captures=captures, debited=images * image + texts * text)
-
-    def free_items(self) -> int:
-        """Items that were asked for although they had been bought."""
-        sql = "SELECT coalesce(sum(images_free + texts_free), 0) FROM charge"
-        return int(self.query(sql)[0][0])
 
 
 def fetch_words(data: Path, *more: str) -> list[str]:

@@ -56,8 +56,7 @@ def test_case_24_two_caches_of_one_account_pay_each_image_once(
         start_buyer(house, customer.home, data, "one"),
         start_buyer(house, twin.home, data, "two"),
     ]
-    for one in (customer, twin):
-        wait_until(lambda one=one: sum(under_way(one).values()) >= AT_ONCE)
+    wait_until(lambda: all(sum(under_way(c).values()) >= AT_ONCE for c in (customer, twin)))
     house.open_gate()
     receipts = [buyer.end() for buyer in buyers]
     assert [(images, stopped) for images, _, stopped in receipts] == [(IMAGES, "")] * 2
