@@ -94,7 +94,8 @@ class Journal:
     def narrow(self, key: str, rest: Batch, problem: str) -> None:
         """Close a planned batch that was never sent and plan the rest of it, in one step.
 
-        Nobody else can hold in between what the one gives back and the other needs.
+        Nobody else can hold in between what the one gives back and the other needs. Raises
+        BudgetTooSmall, and changes nothing, where a cap has been set below what was held.
         """
         with self._database.write() as connection:
             self._fail(connection, key, problem)
