@@ -4,15 +4,15 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
-from itertools import count
+from dataclasses import dataclass, field
 
-from client.acquire.batches import derive_key, make_batches
-from client.acquire.failpoints import reach
+from client.acquire.batches import make_batches
+from client.acquire.keys import name_request
 from client.acquire.purchase import Bought, FetchInterrupted, FetchStopped, Purchaser
 from client.acquire.quote import Quote, QuoteLine
 from client.budget import Batch, Budgets, BudgetTooSmall, ItemOutcome
 from client.errors import BudgetReached, ClientError
+from client.failpoints import reach
 from shared.money import show_usd
 
 IN_FLIGHT = 3
@@ -122,23 +122,7 @@ class Fetch:
             max_cost_nanousd=len(digests) * line.price_nanousd,
             view=line.view,
         )
-        return replace(batch, idempotency_key=self._unused_key(batch))
-
-    def _unused_key(self, batch: Batch) -> str:
-        """The batch's key; the next attempt's where the vendor closed one without vectors."""
-        for attempt in count():
-            key = derive_key(
-                run=batch.run,
-                model=batch.model,
-                modality=batch.modality,
-                digests=batch.digests,
-                attempt=attempt,
-                view=batch.view,
-                renderer=self.purchaser.sources.renderer,
-            )
-            if not self.purchaser.journal.is_spent(key):
-                return key
-        raise AssertionError("count() has no end")
+        return name_request(batch, self.purchaser.journal, self.purchaser.sources.renderer)
 
     def _reserve(self, queue: deque[Batch], *, alone: bool) -> Batch | None:
         """Plan the next batch, or the part of it that the budget covers; None when none fits.

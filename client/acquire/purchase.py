@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-import numpy as np
-
-from client.acquire.failpoints import reach
+from client.acquire.answers import match_problems, match_vectors
+from client.acquire.errors import FetchInterrupted, FetchStopped, ReplaysUsedUp
+from client.acquire.sharing import leave_out, take_turn
 from client.acquire.sources import Sources
 from client.api import (
     APIStatusError,
@@ -21,11 +21,10 @@ from client.api import (
     VendorClient,
     VendorError,
 )
-from client.budget import Batch, ItemOutcome, Journal, Settlement
+from client.budget import Batch, Entry, ItemOutcome, Journal, Settlement
 from client.cache import EmbeddingStore
 from client.data import DataError
-from client.errors import ClientError
-from shared.codecs import Vector
+from client.failpoints import reach
 from shared.errors import ErrorCode
 from shared.money import parse_usd
 from shared.wire import ChargeDocument
@@ -40,26 +39,13 @@ IN_FLIGHT_PAUSE = 2.0
 __all__ = ["Bought", "FetchInterrupted", "FetchStopped", "Purchaser", "ReplaysUsedUp", "is_final"]
 
 
-class FetchStopped(ClientError):
-    """The vendor or its answer does not allow going on; what was bought is kept."""
-
-
-class ReplaysUsedUp(FetchStopped):
-    """The vendor repeats a paid answer only so often a day; a new key gets it free of charge."""
-
-
-class FetchInterrupted(ClientError):
-    """Stopped by Ctrl-C; what was bought is kept."""
-
-    exit_code = 130
-
-
 @dataclass(frozen=True, slots=True)
 class Bought:
     """A settled batch."""
 
     batch: Batch
     delivered: int
+    """Vectors received; not those that another run bought meanwhile."""
     failures: tuple[ItemOutcome, ...]
     cost_nanousd: int
     """What it added to the run's spending; nothing when it was paid before."""
@@ -95,7 +81,10 @@ class Purchaser:
                 self.journal.fail(key, str(error))
             raise
         reach("loaded")
-        self.journal.mark_sent(key)
+        if sent_before:
+            self.journal.mark_sent(key)
+        elif bought := take_turn(self, batch):
+            return self._buy_rest(batch, bought)
         reach("sent")
         try:
             answer = self._ask(batch, items)
@@ -103,7 +92,7 @@ class Purchaser:
             self.store.put_many(
                 batch.revision,
                 batch.modality,
-                _match_vectors(batch, answer),
+                match_vectors(batch, answer),
                 purpose=batch.purpose,
                 view=batch.view,
             )
@@ -116,6 +105,36 @@ class Purchaser:
         reach("settled")
         delivered = len(items) - len(settlement.failures)
         return Bought(batch, delivered, settlement.failures, new, answer.balance_nanousd)
+
+    def _buy_rest(self, batch: Batch, bought: frozenset[bytes]) -> Bought:
+        """Buy what another run has not bought meanwhile."""
+        rest = leave_out(self, batch, bought)
+        reach("narrowed")
+        if rest is None:
+            return Bought(batch, 0, (), 0)
+        return replace(self.buy(rest), batch=batch)
+
+    def resume(self, entry: Entry) -> Bought | None:
+        """Close a batch that an earlier fetch left open; None when it was not charged.
+
+        As `recover` says, for one of them.
+        """
+        batch = entry.batch
+        if entry.state == "planned":
+            self.journal.fail(batch.idempotency_key, "it was never sent")
+            return None
+        held = self.store.held(batch.revision, batch.modality, batch.digests, view=batch.view)
+        if held.issuperset(batch.digests) or not self.sources.has(batch):
+            return self.close_by_charge(batch)
+        try:
+            return self.buy(batch, sent_before=True)
+        except ReplaysUsedUp:
+            # Settled; its items are missing from the cache and come under a new key.
+            return None
+        except VendorError as error:
+            if is_final(error):
+                return self.close_by_charge(batch)
+            raise
 
     def _ask(self, batch: Batch, items: Sequence[Input]) -> EmbeddingResult:
         """The vendor's answer; an earlier try that it still works on, or had to abandon, is awaited."""
@@ -143,6 +162,7 @@ class Purchaser:
     def close_by_charge(self, batch: Batch) -> Bought | None:
         """Settle or fail a batch by the vendor's record alone, without sending it again."""
         charge = self.find_charge(batch)
+        reach("recorded")
         if charge is not None and charge.state == "held":
             raise FetchStopped(
                 "the vendor is still working on a request of an earlier fetch: run the same "
@@ -175,7 +195,7 @@ class Purchaser:
         """Note in the journal what a refusal proves; raise it unless it settles the batch."""
         key = batch.idempotency_key
         if isinstance(error, UnprocessableEntityError) and error.code == ErrorCode.NO_VALID_ITEM:
-            settlement = Settlement(0, None, error.request_id, _match_problems(batch, error))
+            settlement = Settlement(0, None, error.request_id, match_problems(batch, error))
             new = self.journal.settle(key, settlement) or 0
             return Bought(batch, 0, settlement.failures, new)
         if isinstance(error, RateLimitError) and error.code == ErrorCode.REPLAY_LIMIT:
@@ -213,31 +233,3 @@ def is_final(error: VendorError) -> bool:
     if not isinstance(error, APIStatusError):
         return False
     return error.status_code in SETTLED_REFUSALS or error.code == ErrorCode.REVISION_CHANGED
-
-
-def _match_vectors(batch: Batch, answer: EmbeddingResult) -> dict[bytes, Vector]:
-    """Digest → vector of the delivered items. Raises InvalidAnswerError for unusable ones."""
-    if answer.model != batch.model:
-        raise InvalidAnswerError(
-            f"{batch.model} was asked for, {answer.model} answered: tell the vendor"
-        )
-    vectors: dict[bytes, Vector] = {}
-    for item in answer.data:
-        if item.embedding is not None:
-            if not np.isfinite(item.embedding).all():
-                raise InvalidAnswerError("the vendor sent a vector with NaN in it: tell the vendor")
-            vectors[batch.digests[item.index]] = item.embedding
-        elif item.error is None:
-            raise InvalidAnswerError("the vendor sent neither a vector nor an error for an item")
-    return vectors
-
-
-def _match_problems(batch: Batch, error: UnprocessableEntityError) -> tuple[ItemOutcome, ...]:
-    said = {item.index: item for item in (error.problem.errors if error.problem else [])}
-    fallback = ErrorCode.INVALID_IMAGE if batch.modality == "image" else ErrorCode.INVALID_TEXT
-    return tuple(
-        ItemOutcome(digest, said[index].code, said[index].message)
-        if index in said
-        else ItemOutcome(digest, fallback, str(error))
-        for index, digest in enumerate(batch.digests)
-    )

@@ -2,9 +2,8 @@
 
 import threading
 
-from client.acquire.purchase import Bought, Purchaser, ReplaysUsedUp, is_final
-from client.api import VendorError
-from client.budget import Entry
+from client.acquire.purchase import Bought, Purchaser
+from client.failpoints import reach
 
 __all__ = ["recover"]
 
@@ -21,26 +20,8 @@ def recover(purchaser: Purchaser, run: str, *, stop: threading.Event | None = No
     for entry in purchaser.journal.unfinished(run):
         if stop is not None and stop.is_set():
             break
-        bought = _recover(purchaser, entry)
+        reach("recovering")
+        bought = purchaser.resume(entry)
         if bought is not None:
             closed.append(bought)
     return closed
-
-
-def _recover(purchaser: Purchaser, entry: Entry) -> Bought | None:
-    batch = entry.batch
-    if entry.state == "planned":
-        purchaser.journal.fail(batch.idempotency_key, "it was never sent")
-        return None
-    held = purchaser.store.held(batch.revision, batch.modality, batch.digests, view=batch.view)
-    if held.issuperset(batch.digests) or not purchaser.sources.has(batch):
-        return purchaser.close_by_charge(batch)
-    try:
-        return purchaser.buy(batch, sent_before=True)
-    except ReplaysUsedUp:
-        # Settled; its items are missing from the cache and come under a new key.
-        return None
-    except VendorError as error:
-        if is_final(error):
-            return purchaser.close_by_charge(batch)
-        raise

@@ -8,8 +8,10 @@ from shared.wire import Modality
 
 State = Literal["planned", "sent", "unknown", "settled", "failed"]
 """planned → sent → settled | failed | unknown; recovery settles or fails what is sent or unknown."""
+OPEN: tuple[State, ...] = ("planned", "sent", "unknown")
+UNDER_WAY: tuple[State, ...] = ("sent", "unknown")
 
-__all__ = ["Batch", "Entry", "ItemOutcome", "Settlement", "State", "Total"]
+__all__ = ["OPEN", "UNDER_WAY", "Batch", "Entry", "ItemOutcome", "Settlement", "State", "Total"]
 
 
 @dataclass(frozen=True, slots=True)

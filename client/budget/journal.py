@@ -1,24 +1,41 @@
 """The write-ahead journal: what is not written here first is never sent."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from client.budget import holds
-from client.budget.entries import Batch, Entry, ItemOutcome, Settlement, State, Total
+from client.budget.claims import Claim, find_bought, find_rivals
+from client.budget.entries import (
+    OPEN,
+    UNDER_WAY,
+    Batch,
+    Entry,
+    ItemOutcome,
+    Settlement,
+    State,
+    Total,
+)
 from client.budget.holds import Sum
+from client.budget.rows import (
+    count_delivered,
+    find_row,
+    read_row,
+    sum_paid,
+    write_failures,
+    write_row,
+)
 from client.budget.totals import sum_totals
 from client.cache.database import Database
 from client.cache.digests import CHUNK
 from client.cache.store import FILE_VIEW
 from client.cache.tables import journal, journal_item, journal_view
+from client.failpoints import reach
 from shared.wire import Modality
 
-OPEN: tuple[State, ...] = ("planned", "sent", "unknown")
 DAY_NS = 24 * 3600 * 10**9
-UNDER_WAY: tuple[State, ...] = ("sent", "unknown")
 
 __all__ = ["Journal"]
 
@@ -37,25 +54,64 @@ class Journal:
         old key; what it cost before counts towards the maximum. Raises BudgetTooSmall.
         """
         with self._database.write() as connection:
-            old = _find(connection, batch.idempotency_key)
-            if old is not None and old.state in OPEN:
-                raise RuntimeError(f"batch {batch.idempotency_key} is still {old.state}")
-            paid = _paid(old)
-            held = Sum(
-                max(0, batch.max_cost_nanousd - paid.nanousd),
-                max(0, len(batch.digests) - paid.items),
-            )
-            holds.hold(connection, batch.run, held)
-            _write(connection, batch, held, old, self._clock())
+            self._plan(connection, batch)
+
+    def _plan(self, connection: Connection, batch: Batch) -> None:
+        old = find_row(connection, batch.idempotency_key)
+        if old is not None and old.state in OPEN:
+            raise RuntimeError(f"batch {batch.idempotency_key} is still {old.state}")
+        paid = sum_paid(old)
+        held = Sum(
+            max(0, batch.max_cost_nanousd - paid.nanousd),
+            max(0, len(batch.digests) - paid.items),
+        )
+        holds.hold(connection, batch.run, held)
+        reach("held")
+        write_row(connection, batch, held, old, self._clock())
+
+    def claim(self, key: str, *, besides: Collection[str] = ()) -> Claim:
+        """Mark a planned batch as sent, unless another run has or is fetching items of it.
+
+        Then nothing changes and the answer says why. Of two runs that claim the same item at once one
+        gets it. Requests of the keys `besides` are nobody's rivals.
+        """
+        with self._database.write() as connection:
+            row = find_row(connection, key)
+            if row is None or row.state not in OPEN:
+                raise RuntimeError(f"batch {key} is not open")
+            rivals = find_rivals(connection, row, besides)
+            claim = Claim(rivals) if rivals else Claim(bought=find_bought(connection, row))
+            if claim.granted:
+                self._mark_sent(connection, key)
+        return claim
+
+    def rivals(self, key: str, *, besides: Collection[str] = ()) -> tuple[Entry, ...]:
+        """Requests of other runs that are under way for items of this one."""
+        with self._database.read() as connection:
+            row = find_row(connection, key)
+            return () if row is None else find_rivals(connection, row, besides)
+
+    def narrow(self, key: str, rest: Batch, problem: str) -> None:
+        """Close a planned batch that was never sent and plan the rest of it, in one step.
+
+        Nobody else can hold in between what the one gives back and the other needs. Raises
+        BudgetTooSmall, and changes nothing, where a cap has been set below what was held.
+        """
+        with self._database.write() as connection:
+            self._fail(connection, key, problem)
+            self._plan(connection, rest)
 
     def mark_sent(self, key: str) -> None:
         """The first byte goes out after this has been committed."""
         with self._database.write() as connection:
-            connection.execute(
-                update(journal)
-                .where(journal.c.idempotency_key == key, journal.c.state.in_(OPEN))
-                .values(state="sent", sent_ns=self._clock())
-            )
+            self._mark_sent(connection, key)
+
+    def _mark_sent(self, connection: Connection, key: str) -> None:
+        connection.execute(
+            update(journal)
+            .where(journal.c.idempotency_key == key, journal.c.state.in_(OPEN))
+            .values(state="sent", sent_ns=self._clock())
+        )
 
     def mark_unknown(self, key: str, problem: str) -> None:
         """No answer came: the money stays held until recovery finds out."""
@@ -73,11 +129,11 @@ class Journal:
         was closed before; then nothing changes.
         """
         with self._database.write() as connection:
-            row = _find(connection, key)
+            row = find_row(connection, key)
             if row is None or row.state not in UNDER_WAY:
                 return None
-            _write_failures(connection, row.id, settlement.failures)
-            spent = Sum(settlement.cost_nanousd, _count_delivered(connection, row.id))
+            write_failures(connection, row.id, settlement.failures)
+            spent = Sum(settlement.cost_nanousd, count_delivered(connection, row.id))
             self._close(connection, row, "settled", spent)
             connection.execute(
                 update(journal)
@@ -90,18 +146,20 @@ class Journal:
                     problem=settlement.problem,
                 )
             )
-        return settlement.cost_nanousd - _paid(row).nanousd
+            reach("settling")
+        return settlement.cost_nanousd - sum_paid(row).nanousd
 
     def fail(self, key: str, problem: str) -> bool:
         """Close a batch that was certainly not charged; false when it was closed before."""
         with self._database.write() as connection:
-            row = _find(connection, key)
-            if row is None or row.state not in OPEN:
-                return False
-            self._close(connection, row, "failed", _paid(row))
-            connection.execute(
-                update(journal).where(journal.c.id == row.id).values(problem=problem)
-            )
+            return self._fail(connection, key, problem)
+
+    def _fail(self, connection: Connection, key: str, problem: str) -> bool:
+        row = find_row(connection, key)
+        if row is None or row.state not in OPEN:
+            return False
+        self._close(connection, row, "failed", sum_paid(row))
+        connection.execute(update(journal).where(journal.c.id == row.id).values(problem=problem))
         return True
 
     def _close(self, connection: Connection, row: Row[Any], closed: State, spent: Sum) -> None:
@@ -111,7 +169,7 @@ class Journal:
             .values(state=closed, held_nanousd=0, held_items=0, closed_ns=self._clock())
         )
         # A batch that was opened again has been paid before: only the difference is new.
-        paid = _paid(row)
+        paid = sum_paid(row)
         holds.settle(
             connection,
             row.run,
@@ -122,8 +180,8 @@ class Journal:
     def get(self, key: str) -> Entry | None:
         """One batch by its idempotency key."""
         with self._database.read() as connection:
-            row = _find(connection, key)
-            return _read(connection, row) if row is not None else None
+            row = find_row(connection, key)
+            return read_row(connection, row) if row is not None else None
 
     def is_spent(self, key: str) -> bool:
         """Whether asking again under this key is useless: no item was valid, or no replay is left.
@@ -131,7 +189,7 @@ class Journal:
         A vendor counts its replays by the day, so that a used-up key is good again after one.
         """
         with self._database.read() as connection:
-            row = _find(connection, key)
+            row = find_row(connection, key)
             if row is None or row.state != "settled":
                 return False
             if row.problem is not None:
@@ -149,7 +207,7 @@ class Journal:
                 .where(journal.c.run == run, journal.c.state.in_(OPEN))
                 .order_by(journal.c.id)
             ).all()
-            return [_read(connection, row) for row in rows]
+            return [read_row(connection, row) for row in rows]
 
     def failures(
         self,
@@ -187,90 +245,3 @@ class Journal:
         """Items and money by purpose and modality, by the vendor's receipts."""
         with self._database.read() as connection:
             return sum_totals(connection, run=run, model_id=model_id, revision=revision)
-
-
-def _find(connection: Connection, key: str) -> Row[Any] | None:
-    query = select(journal).where(journal.c.idempotency_key == key)
-    return connection.execute(query).one_or_none()
-
-
-def _paid(row: Row[Any] | None) -> Sum:
-    """What the request has been settled to before."""
-    return Sum() if row is None else Sum(row.cost_nanousd or 0, row.spent_items or 0)
-
-
-def _write_failures(connection: Connection, number: int, failures: Sequence[ItemOutcome]) -> None:
-    for failure in failures:
-        connection.execute(
-            update(journal_item)
-            .where(journal_item.c.journal_id == number, journal_item.c.digest == failure.digest)
-            .values(error_code=failure.code, error_message=failure.message)
-        )
-
-
-def _count_delivered(connection: Connection, number: int) -> int:
-    query = select(func.count()).select_from(journal_item)
-    return connection.execute(
-        query.where(journal_item.c.journal_id == number, journal_item.c.error_code.is_(None))
-    ).scalar_one()
-
-
-def _write(connection: Connection, batch: Batch, held: Sum, old: Row[Any] | None, now: int) -> None:
-    fresh = {
-        "state": "planned",
-        "max_cost_nanousd": batch.max_cost_nanousd,
-        "held_nanousd": held.nanousd,
-        "held_items": held.items,
-        "planned_ns": now,
-        "sent_ns": None,
-        "closed_ns": None,
-        "problem": None,
-    }
-    if old is not None:
-        connection.execute(update(journal).where(journal.c.id == old.id).values(fresh))
-        connection.execute(delete(journal_item).where(journal_item.c.journal_id == old.id))
-        number = old.id
-    else:
-        fresh |= {
-            "run": batch.run,
-            "idempotency_key": batch.idempotency_key,
-            "model_id": batch.model_id,
-            "revision": batch.revision,
-            "modality": batch.modality,
-            "purpose": batch.purpose,
-        }
-        number = connection.execute(
-            insert(journal).values(fresh).returning(journal.c.id)
-        ).scalar_one()
-        if batch.view != FILE_VIEW:
-            connection.execute(insert(journal_view).values(journal_id=number, view=batch.view))
-    connection.execute(
-        insert(journal_item),
-        [
-            {"journal_id": number, "position": position, "digest": digest}
-            for position, digest in enumerate(batch.digests)
-        ],
-    )
-
-
-def _read(connection: Connection, row: Row[Any]) -> Entry:
-    digests = connection.execute(
-        select(journal_item.c.digest)
-        .where(journal_item.c.journal_id == row.id)
-        .order_by(journal_item.c.position)
-    ).scalars()
-    view = connection.execute(
-        select(journal_view.c.view).where(journal_view.c.journal_id == row.id)
-    ).scalar()
-    batch = Batch(
-        run=row.run,
-        idempotency_key=row.idempotency_key,
-        model_id=row.model_id,
-        revision=row.revision,
-        modality=row.modality,
-        purpose=row.purpose,
-        digests=tuple(digests),
-        max_cost_nanousd=row.max_cost_nanousd,
-        view=view or FILE_VIEW,
-    )
-    return Entry(batch, row.state, row.cost_nanousd)

@@ -161,7 +161,8 @@ def _interruptible() -> Iterator[threading.Event]:
             # The journal knows what is under way: nothing needs a tidy end.
             os._exit(INTERRUPTED)
         stop.set()
-        errors().print("finishing what is under way; Ctrl-C again stops at once")
+        # A terminal has written ^C into the line of the progress bar.
+        errors().print("\nfinishing what is under way; Ctrl-C again stops at once")
 
     if threading.current_thread() is not threading.main_thread():
         yield stop

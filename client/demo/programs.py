@@ -35,6 +35,11 @@ class Programs:
         self.seconds: list[tuple[str, float]] = []
         """Every command run so far and how long it took."""
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the commands run with."""
+        return self._environment
+
     def set(self, name: str, value: str) -> None:
         """Change one setting for the commands that follow."""
         self._environment[name] = value

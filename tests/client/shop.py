@@ -1,5 +1,6 @@
 """A fetch's parts put together by hand, with pictures and texts of its own."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from client.acquire import (
@@ -28,13 +29,22 @@ def instant(_seconds: float) -> None:
 class Shop:
     """A fetch's parts, with pictures and texts of its own."""
 
-    def __init__(self, vendor: StandInVendor, store: EmbeddingStore, folder: Path) -> None:
-        self.vendor, self.store = vendor, store
+    def __init__(
+        self,
+        vendor: StandInVendor,
+        store: EmbeddingStore,
+        folder: Path,
+        *,
+        run: str = RUN,
+        sleep: Callable[[float], object] = instant,
+    ) -> None:
+        self.vendor, self.store, self.run, self.sleep = vendor, store, run, sleep
         self.journal, self.budgets = Journal(store.database), Budgets(store.database)
         self.images: dict[bytes, Path] = {}
         self.texts: dict[bytes, str] = {}
         self.folder = folder
         self.cap = 10**9
+        self.threads = 2
 
     def add_images(self, count: int, extra: bytes = b"") -> list[Path]:
         files = []
@@ -51,29 +61,29 @@ class Shop:
 
     def purchaser(self) -> Purchaser:
         return Purchaser(
-            self.vendor.client(sleep=instant),
+            self.vendor.client(sleep=self.sleep),
             self.store,
             self.journal,
             Sources(self.images, self.texts),
             self.vendor.rebuy_free_days,
-            sleep=instant,
+            sleep=self.sleep,
         )
 
     def fetch(self, purchaser: Purchaser | None = None, **changes: object) -> Receipt:
         """Recover, quote from the vendor's document with these changes, and buy."""
         purchaser = purchaser or self.purchaser()
         receipt = Receipt()
-        for bought in recover(purchaser, RUN):
+        for bought in recover(purchaser, self.run):
             receipt.add(bought)
         quote = make_quote(
             Wants("training", self.images, self.texts),
             ModelDocument.model_validate(self.vendor.model_document() | changes),
             store=self.store,
             journal=self.journal,
-            run=RUN,
+            run=self.run,
         )
-        self.budgets.set_cap(RUN, self.cap)
-        return Fetch(purchaser, self.budgets, quote, receipt=receipt, in_flight=2).run()
+        self.budgets.set_cap(self.run, self.cap)
+        return Fetch(purchaser, self.budgets, quote, receipt=receipt, in_flight=self.threads).run()
 
     def check(self) -> None:
         assert len(self.vendor.sold) == len(set(self.vendor.sold))

@@ -47,7 +47,11 @@ def serve(options: Options, ready: Connection) -> None:
     if options.alone and options.database_url.startswith("sqlite"):
         asyncio.run(ledger.expire_orphans())
     authenticator = Authenticator.open(options.database_url, options.pepper)
-    limits = BatcherLimits(max_images=options.batch, max_texts=options.batch)
+    limits = BatcherLimits(
+        max_images=options.batch,
+        max_texts=options.batch,
+        max_queued_ms=settings.max_queued_ms,
+    )
     engine = Batcher(TinyModel(options.home), limits=limits)
     served = {INFO.id: ServedModel(INFO, TinyPreparation(), engine)}
     app = create_app(settings, engines=served, ledger=ledger, authenticator=authenticator)

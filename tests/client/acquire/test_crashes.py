@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from client.acquire.failpoints import KILLED
 from client.budget import Budgets, Journal
 from client.cache import EmbeddingStore
+from client.failpoints import KILLED
 from tests.client.conftest import Command
 from tests.client.pictures import write_folders
 from tests.client.standin import IMAGE_NANOUSD, TEXT_NANOUSD, StandInVendor

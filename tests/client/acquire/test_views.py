@@ -10,7 +10,6 @@ from PIL import Image
 
 from client.acquire import MAX_BYTES, Wants, make_quote
 from client.acquire.batches import derive_key, make_batches
-from client.acquire.failpoints import KILLED
 from client.acquire.sources import Sources
 from client.api import ImageInput
 from client.budget import Batch, Journal
@@ -18,6 +17,7 @@ from client.cache import EmbeddingStore
 from client.cache.store import FILE_VIEW
 from client.data import DataError
 from client.data.views import draw_view, name_views
+from client.failpoints import KILLED
 from shared.digests import digest_file, digest_image
 from shared.wire import ModelDocument
 from tests.client.acquire.test_crashes import STEPS

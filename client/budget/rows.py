@@ -1,0 +1,107 @@
+"""A request's rows in the journal, written and read inside the caller's transaction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from client.budget.entries import Batch, Entry, ItemOutcome
+from client.budget.holds import Sum
+from client.cache.store import FILE_VIEW
+from client.cache.tables import journal, journal_item, journal_view
+
+__all__ = ["count_delivered", "find_row", "read_row", "sum_paid", "write_failures", "write_row"]
+
+
+def find_row(connection: Connection, key: str) -> Row[Any] | None:
+    """The request under a key, or None."""
+    query = select(journal).where(journal.c.idempotency_key == key)
+    return connection.execute(query).one_or_none()
+
+
+def sum_paid(row: Row[Any] | None) -> Sum:
+    """What the request has been settled to before."""
+    return Sum() if row is None else Sum(row.cost_nanousd or 0, row.spent_items or 0)
+
+
+def write_failures(connection: Connection, number: int, failures: Sequence[ItemOutcome]) -> None:
+    """Note why items have no vector."""
+    for failure in failures:
+        connection.execute(
+            update(journal_item)
+            .where(journal_item.c.journal_id == number, journal_item.c.digest == failure.digest)
+            .values(error_code=failure.code, error_message=failure.message)
+        )
+
+
+def count_delivered(connection: Connection, number: int) -> int:
+    """Items that got a vector."""
+    query = select(func.count()).select_from(journal_item)
+    return connection.execute(
+        query.where(journal_item.c.journal_id == number, journal_item.c.error_code.is_(None))
+    ).scalar_one()
+
+
+def write_row(
+    connection: Connection, batch: Batch, held: Sum, old: Row[Any] | None, now: int
+) -> None:
+    """Write a request down, or open an old one again."""
+    fresh = {
+        "state": "planned",
+        "max_cost_nanousd": batch.max_cost_nanousd,
+        "held_nanousd": held.nanousd,
+        "held_items": held.items,
+        "planned_ns": now,
+        "sent_ns": None,
+        "closed_ns": None,
+        "problem": None,
+    }
+    if old is not None:
+        connection.execute(update(journal).where(journal.c.id == old.id).values(fresh))
+        connection.execute(delete(journal_item).where(journal_item.c.journal_id == old.id))
+        number = old.id
+    else:
+        fresh |= {
+            "run": batch.run,
+            "idempotency_key": batch.idempotency_key,
+            "model_id": batch.model_id,
+            "revision": batch.revision,
+            "modality": batch.modality,
+            "purpose": batch.purpose,
+        }
+        number = connection.execute(
+            insert(journal).values(fresh).returning(journal.c.id)
+        ).scalar_one()
+        if batch.view != FILE_VIEW:
+            connection.execute(insert(journal_view).values(journal_id=number, view=batch.view))
+    connection.execute(
+        insert(journal_item),
+        [
+            {"journal_id": number, "position": position, "digest": digest}
+            for position, digest in enumerate(batch.digests)
+        ],
+    )
+
+
+def read_row(connection: Connection, row: Row[Any]) -> Entry:
+    """The request as plain values."""
+    digests = connection.execute(
+        select(journal_item.c.digest)
+        .where(journal_item.c.journal_id == row.id)
+        .order_by(journal_item.c.position)
+    ).scalars()
+    view = connection.execute(
+        select(journal_view.c.view).where(journal_view.c.journal_id == row.id)
+    ).scalar()
+    batch = Batch(
+        run=row.run,
+        idempotency_key=row.idempotency_key,
+        model_id=row.model_id,
+        revision=row.revision,
+        modality=row.modality,
+        purpose=row.purpose,
+        digests=tuple(digests),
+        max_cost_nanousd=row.max_cost_nanousd,
+        view=view or FILE_VIEW,
+    )
+    return Entry(batch, row.state, row.cost_nanousd)
