@@ -1,7 +1,8 @@
 """Bought vectors by content: what is here is never bought again."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -132,7 +133,7 @@ class EmbeddingStore:
         self,
         revision: str,
         modality: Modality,
-        digests: Sequence[bytes],
+        digests: Iterable[bytes],
         *,
         view: str = FILE_VIEW,
     ) -> int:
@@ -206,7 +207,7 @@ def _rows_for(
 
 
 def _promote(
-    connection: Connection, revision: str, modality: Modality, digests: Sequence[bytes], view: str
+    connection: Connection, revision: str, modality: Modality, digests: Iterable[bytes], view: str
 ) -> int:
     changed = 0
     for part in _parts(digests):
@@ -222,6 +223,7 @@ def _promote(
     return changed
 
 
-def _parts(digests: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    for start in range(0, len(digests), CHUNK):
-        yield digests[start : start + CHUNK]
+def _parts(digests: Iterable[bytes]) -> Iterator[Sequence[bytes]]:
+    rest = iter(digests)
+    while part := list(islice(rest, CHUNK)):
+        yield part
