@@ -17,7 +17,12 @@ def _either(name: str) -> str:
     return " or ".join(CHOICES[name])
 
 
-Data = Annotated[Path, typer.Argument(help="Folder laid out as DATA/<domain>/<class>/<image>.")]
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder DATA/<domain>/<class>/<image>, or a CSV with columns path, class, domain."
+    ),
+]
 Model = Annotated[
     str, typer.Option("--model", "-m", help="The teacher's id, as it was bought with `vl2v fetch`.")
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.data.domainbed import find_nested
+from client.data.entries import is_folder, is_image, list_folders, read_entries
 from client.data.inspection import SUFFIXES
 from client.data.manifest import DataError, Found, Source
 
@@ -33,8 +34,8 @@ class DomainTree:
             name = _name(domain)
             for label in _folders(domain):
                 yield from _find_below(self.root, label, name)
-            for entry in _entries(domain):
-                if _is_image(entry.name) and not _is_folder(entry):
+            for entry in read_entries(domain):
+                if is_image(entry.name) and not is_folder(entry):
                     path = _relative(self.root, entry.path)
                     yield Found(path, name, "", "it lies outside a class folder")
 
@@ -84,7 +85,7 @@ def open_tree(root: Path) -> Source:
     first = _folders(root)
     if any(_holds_image(label) for domain in first for label in _folders(domain)):
         return DomainTree(root)
-    if any(_is_image(entry.name) for folder in first for entry in _entries(folder)):
+    if any(is_image(entry.name) for folder in first for entry in read_entries(folder)):
         return ClassTree(root)
     raise DataError(_explain_nothing(root))
 
@@ -98,9 +99,9 @@ def _find_below(root: Path, label: Path, domain: str) -> Iterator[Found]:
     while waiting:
         folder = waiting.pop()
         try:
-            for entry in _entries(folder):
-                if not _is_folder(entry):
-                    if _is_image(entry.name):
+            for entry in read_entries(folder):
+                if not is_folder(entry):
+                    if is_image(entry.name):
                         yield Found(_relative(root, entry.path), domain, name)
                 elif entry.is_symlink():
                     path = _relative(root, entry.path)
@@ -112,34 +113,15 @@ def _find_below(root: Path, label: Path, domain: str) -> Iterator[Found]:
             yield Found(_relative(root, folder), domain, name, reason)
 
 
-def _entries(folder: Path | str) -> Iterator["os.DirEntry[str]"]:
-    """What is in a folder and not hidden, one at a time."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if not entry.name.startswith("."):
-                yield entry
-
-
 def _folders(parent: Path) -> list[Path]:
     try:
-        return sorted(Path(entry.path) for entry in _entries(parent) if _is_folder(entry))
+        return list_folders(parent)
     except OSError as error:
         raise DataError(f"{parent} cannot be opened ({error.strerror}): let it be read") from error
 
 
 def _holds_image(folder: Path) -> bool:
     return any(not found.problem for found in _find_below(folder, folder, ""))
-
-
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads round in a circle
-        return False
-
-
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def _leads_back(folder: Path) -> bool:
@@ -167,7 +149,7 @@ def _name_empty(root: Path, label: Path) -> DataError:
 
 def _explain_nothing(root: Path) -> str:
     suffixes = ", ".join(sorted(SUFFIXES))
-    if any(_is_image(entry.name) for entry in _entries(root)):
+    if any(is_image(entry.name) for entry in read_entries(root)):
         return f"{root} holds images outside class folders: lay them out as {LAYOUT}"
     return (
         f"{root} holds no images ({suffixes}): lay them out as {LAYOUT} or DATA/class/image.png, or "
