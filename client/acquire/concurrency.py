@@ -17,6 +17,7 @@ from shared.headers import RETRY_AFTER, RETRY_AFTER_MS
 IN_FLIGHT = 16
 """Requests at once at most, unless `--in-flight` says otherwise."""
 START = 2
+"""One is worked on while the other travels; latency alone is no reason to go below."""
 SLOW = 2.0
 """Times the smallest latency seen that counts as a queue of our own making."""
 BACK_OFF = 0.5
@@ -87,16 +88,17 @@ class Aimd:
             self._smallest[self._kind] = min(smallest, latency)
             if self.limit < self.ceiling:
                 self._change(now, self.limit + 1, "answered")
-        elif self.limit == 1:
-            # Alone in flight, nothing of the wait is our doing: the vendor has become slower.
+        elif self.limit <= START:
+            # So few make no queue: the vendor has become slower.
             self._smallest[self._kind] = latency
         else:
             self._fall(now, "slow")
 
     def _fall(self, now: float, why: Reason) -> None:
         self._since, self._window = now, []
-        if self.limit > 1:
-            self._change(now, max(1, int(self.limit * BACK_OFF)), why)
+        least = START if why == "slow" else 1
+        if self.limit > least:
+            self._change(now, max(least, int(self.limit * BACK_OFF)), why)
 
     def _change(self, now: float, limit: int, why: Reason) -> None:
         self.limit, self.peak = limit, max(self.peak, limit)

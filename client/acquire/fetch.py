@@ -65,6 +65,7 @@ class Fetch:
         """
         if self.quote.wants.purpose == "training":
             self._promote()
+        began = self.clock()
         with ThreadPoolExecutor(self.in_flight, thread_name_prefix="fetch") as pool:
             while True:
                 self._hand_out(pool)
@@ -75,10 +76,14 @@ class Fetch:
             self.receipt.stopped = FetchInterrupted(
                 "interrupted; everything bought is saved: run the same command again to go on"
             )
+        self._close(began)
+        return self.receipt
+
+    def _close(self, began: float) -> None:
         self._listen()
+        self.receipt.buying_seconds = self.clock() - began
         self.receipt.retries = self.retries.count
         self.receipt.window = self.window
-        return self.receipt
 
     def _hand_out(self, pool: ThreadPoolExecutor) -> None:
         """Start requests up to the limit."""

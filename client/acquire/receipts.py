@@ -28,7 +28,9 @@ class Receipt:
     recovered: int = 0
     """Of the vectors, those that an earlier fetch had asked for."""
     seconds: float = 0.0
-    """From the first recovered request to the last answer."""
+    """From the first recovered request to the last answer, the quote between them included."""
+    buying_seconds: float = 0.0
+    """Of these, from the first new request to the last answer."""
     budget_left_nanousd: int | None = None
     """Of the run's cap and its project's, the smaller; None where none was set."""
     window: Aimd | None = None
@@ -50,8 +52,9 @@ class Receipt:
 
     @property
     def rate(self) -> float:
-        """Vectors a second."""
-        return sum(self.items.values()) / self.seconds if self.seconds else 0.0
+        """Vectors a second while buying, those of earlier fetches left out."""
+        new = sum(self.items.values()) - self.recovered
+        return new / self.buying_seconds if self.buying_seconds else 0.0
 
     @property
     def reasons(self) -> dict[str, int]:

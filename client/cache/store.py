@@ -125,8 +125,8 @@ class EmbeddingStore:
             for digest, vector in vectors.items()
         ]
         with self.database.write() as connection:
-            insert_missing(connection, embedding, rows)
-            if purpose == "training":
+            all_new = insert_missing(connection, embedding, rows)
+            if purpose == "training" and not all_new:
                 _promote(connection, revision, modality, list(vectors), view)
 
     def promote(

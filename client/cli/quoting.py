@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from client.acquire import Catalogue, Quote, Receipt
+from client.acquire import Aimd, Catalogue, Quote, Receipt
 from client.cli.screen import print_table, results
 from shared.money import format_usd, show_usd
 
@@ -144,14 +144,26 @@ def describe_receipt(receipt: Receipt) -> dict[str, Any]:
         "balance_usd": None if balance is None else format_usd(balance),
         "seconds": round(receipt.seconds, 3),
         "items_per_second": round(receipt.rate, 1),
-        "in_flight": window
-        and {"most": window.ceiling, "peak": window.peak, "final": window.limit},
+        "in_flight": window and _describe_window(window),
         "refused": [
             {"digest": f.digest.hex(), "code": f.code, "message": f.message}
             for f in receipt.failures
         ],
         "refused_by_reason": receipt.reasons,
         "stopped": str(receipt.stopped) if receipt.stopped else None,
+    }
+
+
+def _describe_window(window: Aimd) -> dict[str, Any]:
+    began = window.trace[0].at if window.trace else 0.0
+    return {
+        "most": window.ceiling,
+        "peak": window.peak,
+        "final": window.limit,
+        "trace": [
+            {"seconds": round(step.at - began, 3), "limit": step.limit, "why": step.why}
+            for step in window.trace
+        ],
     }
 
 

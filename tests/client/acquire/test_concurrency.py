@@ -73,6 +73,16 @@ class TestDecrease:
         answer(window, now, 5.0, kind="images")
         assert window.limit == 4
 
+    def test_slowness_alone_leaves_two_in_flight_and_refusals_one(self) -> None:
+        window, now = Aimd(limit=3), 0.0
+        now = answer(window, now, 1.0)
+        now = answer(window, now, 9.0)
+        assert window.limit == START
+        answer(window, now, 90.0)
+        assert window.limit == START
+        window.refused(began=200.0, now=201.0)
+        assert window.limit == 1
+
     def test_a_vendor_that_became_slower_is_not_starved_for_ever(self) -> None:
         window, now = Aimd(), answer(Aimd(), 0.0)
         now = answer(window, now, 1.0)
@@ -102,7 +112,7 @@ def test_it_stays_between_one_and_the_ceiling_whatever_happens(
 @pytest.mark.parametrize("capacity", [1, 3, 9])
 def test_it_settles_at_what_a_vendor_can_work_on_at_once(capacity: int) -> None:
     """A vendor that works on so many requests at once, and queues the others."""
-    window, now, seen = Aimd(ceiling=64), 0.0, []
+    window, now, seen = Aimd(ceiling=64), 0.0, list[int]()
     for _ in range(200):
         now = answer(window, now, max(1.0, window.limit / capacity))
         seen.append(window.limit)
