@@ -136,6 +136,8 @@ class _Desk:
         run_with_bar(fetch)
         receipt.seconds, budget = time.monotonic() - began, self.budgets.get(self.run)
         receipt.budget_left_nanousd = budget.left_nanousd if budget else None
+        if receipt.balance_nanousd is None:  # nothing was answered since the quote
+            receipt.balance_nanousd = quote.balance_nanousd
         _print(as_json, self.stock.catalogue, quote, receipt, open_requests=self.open_requests())
         if receipt.stopped is not None:
             raise receipt.stopped

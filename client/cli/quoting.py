@@ -18,9 +18,9 @@ def show_quote(quote: Quote, catalogue: Catalogue, *, open_requests: int = 0) ->
     """What is wanted, cached and to buy, and the money there is for it."""
     out = results()
     document = quote.document
-    project = f", project {quote.budget.project.name}" if quote.budget else ""
+    project = f"project {quote.budget.project.name}, " if quote.budget else ""
     out.print(
-        f"{document.id}@{document.revision}, for {quote.wants.purpose}, run {quote.run}{project}"
+        f"{document.id}@{document.revision}, for {quote.wants.purpose}, {project}run {quote.run}"
     )
     twice = (
         f", {catalogue.duplicates:,} of them the same as another" if catalogue.duplicates else ""

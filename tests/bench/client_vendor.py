@@ -63,7 +63,8 @@ class Projection:
 
 
 def _unit(vectors: Vector) -> Vector:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-6), dtype=np.float32)
 
 
 @dataclass(frozen=True)

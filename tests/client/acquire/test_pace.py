@@ -2,8 +2,9 @@
 
 import pytest
 
-from client.acquire import Fetch, Purchaser, Retries, Sources, Wants, make_quote
+from client.acquire import MAX_BYTES, Fetch, Purchaser, Retries, Sources, Wants, make_quote
 from client.acquire.concurrency import START
+from client.acquire.fetch import BYTES_IN_FLIGHT
 from client.acquire.patience import PATIENCE, buy_patiently
 from client.acquire.purchase import Bought, FetchInterrupted
 from client.api import RateLimitError
@@ -61,6 +62,20 @@ def test_no_more_than_the_ceiling_are_in_flight(shop: Shop) -> None:
     assert receipt.window is not None
     assert receipt.window.peak == 1
     assert receipt.items["image"] == 320
+
+
+def test_large_pictures_are_fewer_in_flight_whatever_the_limit(shop: Shop) -> None:
+    # Three requests of 16 MB; a fourth would be more than is to be in memory.
+    shop.add_images(5, extra=bytes(11_000_000))
+    fetch, most = make_fetch(shop, Retries()), [0]
+    fetch.window.limit = 16
+
+    def look() -> None:
+        most[0] = max(most[0], sum(held.planned.size for held in fetch._under_way.values()))
+
+    shop.vendor.before_answer = look
+    assert fetch.run().items["image"] == 5
+    assert 0 < most[0] < BYTES_IN_FLIGHT + MAX_BYTES
 
 
 def test_a_vendor_that_refuses_for_speed_many_times_is_waited_for(shop: Shop) -> None:
