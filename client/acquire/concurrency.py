@@ -1,4 +1,4 @@
-"""How many requests are in flight at once: one more while it helps, half as many when it hurts.
+"""How many requests are in flight at once: one more while it helps, many fewer when it hurts.
 
 Additive increase, multiplicative decrease, as TCP does it. What the vendor refuses for speed (429, 503,
 anything with Retry-After) and what takes much longer than it once did are the same news: too many.
@@ -14,17 +14,18 @@ from typing import Literal
 from client.api import APIStatusError, APITimeoutError, Retry
 from shared.headers import RETRY_AFTER, RETRY_AFTER_MS
 
+Reason = Literal["start", "answered", "slow", "refused"]
+
 IN_FLIGHT = 16
 """Requests at once at most, unless `--in-flight` says otherwise."""
 START = 2
 """One is worked on while the other travels; latency alone is no reason to go below."""
 SLOW = 2.0
 """Times the smallest latency seen that counts as a queue of our own making."""
-BACK_OFF = 0.5
+BACK_OFF: dict[Reason, float] = {"slow": 0.7, "refused": 0.5}
+"""What is left of the limit. A queue of our own is worked off by less; half would leave the vendor idle."""
 TRACED = 1000
 """Changes that the trace holds; the oldest go first."""
-
-Reason = Literal["start", "answered", "slow", "refused"]
 
 __all__ = ["IN_FLIGHT", "Aimd", "Heard", "Reason", "Retries", "Step", "is_refusal"]
 
@@ -44,7 +45,7 @@ class Aimd:
     """The number of requests that may be under way. Told of every answer; has no clock of its own.
 
     A window is as many answers as may be in flight. Each that was fast enough adds one to the limit; a
-    slow one, or a refusal, halves it, once for all requests that were under way at that time.
+    slow one takes a third away, and a refusal half, once for all requests under way at that time.
     """
 
     ceiling: int = IN_FLIGHT
@@ -98,7 +99,7 @@ class Aimd:
         self._since, self._window = now, []
         least = START if why == "slow" else 1
         if self.limit > least:
-            self._change(now, max(least, int(self.limit * BACK_OFF)), why)
+            self._change(now, max(least, int(self.limit * BACK_OFF[why])), why)
 
     def _change(self, now: float, limit: int, why: Reason) -> None:
         self.limit, self.peak = limit, max(self.peak, limit)

@@ -1,4 +1,4 @@
-"""The number of requests in flight: up by one while it helps, down by half when it hurts."""
+"""The number of requests in flight: up by one while it helps, down by a share when it hurts."""
 
 import pytest
 from hypothesis import given
@@ -50,13 +50,13 @@ class TestDecrease:
             window.answered("images", began=0.5, now=2.0)
         assert window.limit == 2
 
-    def test_answers_twice_as_slow_as_ever_halve_it(self) -> None:
+    def test_answers_twice_as_slow_as_ever_take_a_third_away(self) -> None:
         window, now = Aimd(limit=8), 0.0
         now = answer(window, now, 1.0)
         now = answer(window, now, 2.0)
         assert window.limit == 10
         answer(window, now, 2.1)
-        assert window.limit == 5
+        assert window.limit == 7
         assert [step.why for step in window.trace] == ["start", "answered", "answered", "slow"]
 
     def test_one_slow_answer_among_many_changes_nothing(self) -> None:
