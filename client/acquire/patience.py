@@ -26,7 +26,7 @@ def buy_patiently(purchaser: Purchaser, batch: Batch, retries: Retries) -> Bough
         except RateLimitError as error:
             tried = retries.clock()
             delay = _find_delay(error, purchaser.clock())
-            if delay is None or tried + delay - began > PATIENCE:
+            if delay is None or tried + delay - began > PATIENCE or not _is_open(purchaser, batch):
                 raise
             # How long the last try took, the SDK knows; the limit falls once for them all anyway.
             retries.hear(Retry(error, 0.0, delay))
@@ -35,6 +35,12 @@ def buy_patiently(purchaser: Purchaser, batch: Batch, retries: Retries) -> Bough
                     "interrupted; everything bought is saved: run the same command again to go on"
                 ) from error
             sent_before = True
+
+
+def _is_open(purchaser: Purchaser, batch: Batch) -> bool:
+    """Whether the journal still waits for an answer under the batch's own key."""
+    entry = purchaser.journal.get(batch.idempotency_key)
+    return entry is not None and entry.state in ("sent", "unknown")
 
 
 def _find_delay(error: RateLimitError, now: float) -> float | None:

@@ -31,14 +31,14 @@ class Stock:
 
     source: Source
     catalogue: Catalogue
-    captions: tuple[str, ...]
-    """Of the wanted pictures, where a file of captions was named, and the described classes."""
+    texts: tuple[str, ...]
+    """Beside the prompts: described classes, and captions of the wanted pictures where a file has them."""
 
     def choose(self, order: FetchOrder, document: ModelDocument) -> tuple[Wants, Sources]:
         """What is wanted of a model, and where the bytes of it and of everything else are."""
         texts = self._list_prompts(order, document)
         if order.purpose == "training":
-            texts |= {digest_text(text): text for text in self.captions}
+            texts |= {digest_text(text): text for text in self.texts}
         views = name_views(order.narrowing.views) or (FILE_VIEW,)
         wants = Wants(order.purpose, self.catalogue.wanted, texts, views)
         return wants, Sources(self.catalogue.images, texts, document.preprocessing.image_size)

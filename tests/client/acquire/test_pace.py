@@ -8,6 +8,7 @@ from client.acquire.fetch import BYTES_IN_FLIGHT
 from client.acquire.patience import PATIENCE, buy_patiently
 from client.acquire.purchase import Bought, FetchInterrupted
 from client.api import RateLimitError
+from client.budget import Batch
 from client.errors import ClientError
 from shared.wire import ModelDocument
 from tests.client.shop import RUN, Shop, instant
@@ -102,13 +103,15 @@ def test_an_overloaded_vendor_makes_the_fetch_go_slower(shop: Shop) -> None:
 
 
 class TestPatience:
-    def buy(self, shop: Shop, clock: Clock, sleep: object = None) -> Bought:
+    def buy(
+        self, shop: Shop, clock: Clock, sleep: object = None, kind: type[Purchaser] = Purchaser
+    ) -> Bought:
         retries = Retries(clock=clock)
         fetch = make_fetch(shop, retries)
         planned = fetch._plan.take()
         assert planned is not None
         shop.journal.plan(planned.batch)
-        purchaser = Purchaser(
+        purchaser = kind(
             shop.vendor.client(sleep=instant),
             shop.store,
             shop.journal,
@@ -144,6 +147,22 @@ class TestPatience:
         with pytest.raises(RateLimitError):
             self.buy(shop, clock)
         assert clock.now == 0
+
+    def test_a_request_that_the_journal_has_closed_is_not_sent_again(self, shop: Shop) -> None:
+        shop.add_images(1)
+        shop.vendor.faults.extend(["rate_limited"] * 3)
+
+        class Forgetful(Purchaser):
+            def buy(self, batch: Batch, *, sent_before: bool = False) -> Bought:
+                try:
+                    return super().buy(batch, sent_before=sent_before)
+                except RateLimitError:
+                    self.journal.fail(batch.idempotency_key, "closed by another hand")
+                    raise
+
+        with pytest.raises(RateLimitError):
+            self.buy(shop, Clock(), kind=Forgetful)
+        assert shop.vendor.sold == []
 
     def test_ctrl_c_ends_the_wait_and_what_is_open_is_closed_by_the_next_fetch(
         self, shop: Shop
