@@ -58,7 +58,7 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
         ),
     ] = None,
     captions: Annotated[
-        Path | None, typer.Option(help="JSON lines of path and caption, the captions too.")
+        Path | None, typer.Option(help="JSON lines, or CSV, of path and caption: the captions too.")
     ] = None,
     split_seed: Annotated[int, typer.Option(help="Which pictures train and which validate.")] = 0,
     shots: Annotated[

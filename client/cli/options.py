@@ -107,7 +107,7 @@ Descriptions = Annotated[
     Path | None, typer.Option(help="JSON file of class → sentence that goes into its text.")
 ]
 Captions = Annotated[
-    Path | None, typer.Option(help="JSON lines of picture path and caption, for li-cap.")
+    Path | None, typer.Option(help="JSON lines, or CSV, of path and caption, for li-cap.")
 ]
 LiTemperature = Annotated[float, typer.Option(help="Divides the cosines of the li losses.")]
 LiNeighbours = Annotated[
