@@ -1,19 +1,26 @@
 """From folders to bought vectors: quote, then buy what is missing, within a budget, exactly once."""
 
 from client.acquire.batches import MAX_BYTES, MAX_IMAGES, MAX_TEXTS
-from client.acquire.fetch import Fetch, Receipt
+from client.acquire.catalogue import Catalogue, take_stock
+from client.acquire.concurrency import IN_FLIGHT, Aimd, Retries
+from client.acquire.fetch import Fetch
 from client.acquire.purchase import Bought, FetchInterrupted, FetchStopped, Purchaser
 from client.acquire.quote import Quote, QuoteLine, make_quote
+from client.acquire.receipts import Receipt
 from client.acquire.recovery import recover
 from client.acquire.runs import RunBusy, hold_run, name_run
+from client.acquire.scratch import Scratch
 from client.acquire.sources import Sources
-from client.acquire.wants import Wants, choose_images, choose_wants
+from client.acquire.wants import Wants, check_targets, is_wanted
 
 __all__ = [
+    "IN_FLIGHT",
     "MAX_BYTES",
     "MAX_IMAGES",
     "MAX_TEXTS",
+    "Aimd",
     "Bought",
+    "Catalogue",
     "Fetch",
     "FetchInterrupted",
     "FetchStopped",
@@ -21,13 +28,16 @@ __all__ = [
     "Quote",
     "QuoteLine",
     "Receipt",
+    "Retries",
     "RunBusy",
+    "Scratch",
     "Sources",
     "Wants",
-    "choose_images",
-    "choose_wants",
+    "check_targets",
     "hold_run",
+    "is_wanted",
     "make_quote",
     "name_run",
     "recover",
+    "take_stock",
 ]

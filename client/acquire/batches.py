@@ -1,8 +1,9 @@
 """Which items travel together, and the idempotency key that makes a request one purchase."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from client.acquire.scratch import Table
 from client.cache.store import FILE_VIEW
 from shared.wire import Modality
 
@@ -19,19 +20,25 @@ def make_batches(
 ) -> Iterator[tuple[bytes, ...]]:
     """The digests of `sizes` (bytes each on the wire) in sorted order, cut into requests.
 
-    The same digests give the same requests on any machine, in any order of finding them.
+    The same digests give the same requests on any machine, in any order of finding them. A table on
+    disk is read as it is needed: in memory is one request's part.
     """
     most = MAX_IMAGES if modality == "image" else MAX_TEXTS
     batch: list[bytes] = []
     total = 0
-    for digest in sorted(sizes):
-        if batch and (len(batch) == most or total + sizes[digest] > max_bytes):
+    for digest, size in _in_order(sizes):
+        if batch and (len(batch) == most or total + size > max_bytes):
             yield tuple(batch)
             batch, total = [], 0
         batch.append(digest)
-        total += sizes[digest]
+        total += size
     if batch:
         yield tuple(batch)
+
+
+def _in_order(sizes: Mapping[bytes, int]) -> Iterable[tuple[bytes, int]]:
+    # A table has its rows in order.
+    return sizes.items() if isinstance(sizes, Table) else sorted(sizes.items())
 
 
 def derive_key(

@@ -1,59 +1,39 @@
 """The road of a purchase: recover → quote → (budget hold → HTTP → cache → settle) for each batch."""
 
 import threading
-from collections import deque
+import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from client.acquire.batches import make_batches
-from client.acquire.keys import name_request
+from client.acquire.concurrency import IN_FLIGHT, Aimd, Retries
+from client.acquire.patience import buy_patiently
+from client.acquire.planning import Plan, Planned
 from client.acquire.purchase import Bought, FetchInterrupted, FetchStopped, Purchaser
-from client.acquire.quote import Quote, QuoteLine
-from client.budget import Batch, Budgets, BudgetTooSmall, ItemOutcome
+from client.acquire.quote import Quote
+from client.acquire.receipts import Receipt
+from client.budget import Budgets, BudgetTooSmall
 from client.errors import BudgetReached, ClientError
 from client.failpoints import reach
 from shared.money import show_usd
 
-IN_FLIGHT = 3
-"""Requests at once: the vendor batches over clients, so more only lengthens its queue."""
+BYTES_IN_FLIGHT = 64_000_000
+"""Of items, as they travel: what is under way is in memory, a few times over."""
 
-__all__ = ["IN_FLIGHT", "Fetch", "Receipt"]
+__all__ = ["BYTES_IN_FLIGHT", "Fetch"]
 
 
-@dataclass(slots=True)
-class Receipt:
-    """What came of a fetch; `stopped` says why it ended early."""
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    """A request that was handed to a thread."""
 
-    items: dict[str, int] = field(default_factory=lambda: {"image": 0, "text": 0})
-    """Modality → vectors received."""
-    failures: list[ItemOutcome] = field(default_factory=list)
-    cost_nanousd: int = 0
-    """By the vendor's receipts."""
-    balance_nanousd: int | None = None
-    """On the account after the last answer."""
-    requests: int = 0
-    recovered: int = 0
-    """Of the vectors, those that an earlier fetch had asked for."""
-    stopped: ClientError | None = None
-
-    def add(self, bought: Bought) -> None:
-        """Count one settled batch."""
-        self.items[bought.batch.modality] += bought.delivered
-        self.failures.extend(bought.failures)
-        self.cost_nanousd += bought.cost_nanousd
-        self.requests += 1
-        if bought.balance_nanousd is not None:
-            known = self.balance_nanousd
-            # Answers overtake each other; within one fetch the balance only falls.
-            self.balance_nanousd = (
-                bought.balance_nanousd if known is None else min(known, bought.balance_nanousd)
-            )
+    planned: Planned
+    began: float
 
 
 @dataclass(slots=True)
 class Fetch:
-    """Buys what a quote lists as missing, a few requests at a time."""
+    """Buys what a quote lists as missing, as many requests at a time as the vendor bears."""
 
     purchaser: Purchaser
     budgets: Budgets
@@ -62,7 +42,21 @@ class Fetch:
     """Set it to finish what is in flight and buy nothing more."""
     progress: Callable[[Bought], None] = lambda bought: None
     in_flight: int = IN_FLIGHT
+    """Requests at once at most."""
+    retries: Retries = field(default_factory=Retries)
+    """What the SDK hears of refusals is told here: `VendorClient(on_retry=retries.hear)`."""
     receipt: Receipt = field(default_factory=Receipt)
+    clock: Callable[[], float] = time.monotonic
+    window: Aimd = field(init=False)
+    _plan: Plan = field(init=False)
+    _under_way: dict[Future[Bought], _UnderWay] = field(init=False, default_factory=dict)
+    _resume_at: float = field(init=False, default=float("-inf"))
+    """When the vendor wants to hear of something new again."""
+
+    def __post_init__(self) -> None:
+        self.window = Aimd(self.in_flight)
+        renderer = self.purchaser.sources.renderer
+        self._plan = Plan(self.quote, self.purchaser.journal, renderer)
 
     def run(self) -> Receipt:
         """Buy until all is bought, the budget ends, the vendor refuses, or `stop` is set.
@@ -71,114 +65,73 @@ class Fetch:
         """
         if self.quote.wants.purpose == "training":
             self._promote()
-        queue = deque(self._plan_all())
-        under_way: set[Future[Bought]] = set()
+        began = self.clock()
         with ThreadPoolExecutor(self.in_flight, thread_name_prefix="fetch") as pool:
             while True:
-                while queue and len(under_way) < self.in_flight and self._may_go_on():
-                    batch = self._reserve(queue, alone=not under_way)
-                    if batch is None:
-                        break
-                    under_way.add(pool.submit(self.purchaser.buy, batch))
-                if not under_way:
+                self._hand_out(pool)
+                if not self._under_way:
                     break
-                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-                for future in done:
-                    self._count(future)
-        if queue and self.stop.is_set() and self.receipt.stopped is None:
+                self._collect()
+        if self._plan.items_left and self.stop.is_set() and self.receipt.stopped is None:
             self.receipt.stopped = FetchInterrupted(
                 "interrupted; everything bought is saved: run the same command again to go on"
             )
+        self._close(began)
         return self.receipt
 
-    def _may_go_on(self) -> bool:
-        return self.receipt.stopped is None and not self.stop.is_set()
+    def _close(self, began: float) -> None:
+        self._listen()
+        self.receipt.buying_seconds = self.clock() - began
+        self.receipt.retries = self.retries.count
+        self.receipt.window = self.window
 
-    def _promote(self) -> None:
-        """Open to training what evaluating the teacher has paid for already."""
-        wants, revision = self.quote.wants, self.quote.document.revision
-        store = self.purchaser.store
-        for view in wants.views:
-            store.promote(revision, "image", list(wants.images), view=view)
-        store.promote(revision, "text", list(wants.texts))
+    def _hand_out(self, pool: ThreadPoolExecutor) -> None:
+        """Start requests up to the limit."""
+        while self._may_begin():
+            planned = self._reserve(alone=not self._under_way)
+            if planned is None:
+                return
+            future = pool.submit(buy_patiently, self.purchaser, planned.batch, self.retries)
+            self._under_way[future] = _UnderWay(planned, self.clock())
 
-    def _plan_all(self) -> list[Batch]:
-        return [
-            self._make_batch(line, digests)
-            for line in self.quote.lines
-            for digests in make_batches(line.modality, line.missing)
-        ]
-
-    def _make_batch(self, line: QuoteLine, digests: tuple[bytes, ...]) -> Batch:
-        document = self.quote.document
-        batch = Batch(
-            run=self.quote.run,
-            idempotency_key="",
-            model_id=document.id,
-            revision=document.revision,
-            modality=line.modality,
-            purpose=self.quote.wants.purpose,
-            digests=digests,
-            max_cost_nanousd=len(digests) * line.price_nanousd,
-            view=line.view,
-        )
-        return name_request(batch, self.purchaser.journal, self.purchaser.sources.renderer)
-
-    def _reserve(self, queue: deque[Batch], *, alone: bool) -> Batch | None:
-        """Plan the next batch, or the part of it that the budget covers; None when none fits.
-
-        While requests are in flight, part of their hold may come back: only then is it final.
-        """
-        batch = queue.popleft()
-        try:
-            self.purchaser.journal.plan(batch)
-        except BudgetTooSmall as refusal:
-            queue.appendleft(batch)
-            if alone:
-                return self._reserve_part(queue, refusal)
-            return None
-        reach("planned")
-        return batch
-
-    def _reserve_part(self, queue: deque[Batch], refusal: BudgetTooSmall) -> Batch | None:
-        whole = queue.popleft()
-        asked = (whole.modality, whole.view)
-        line = next(line for line in self.quote.lines if (line.modality, line.view) == asked)
-        budget = self.budgets.get(whole.run)
-        fits = budget.fits(len(whole.digests), line.price_nanousd) if budget else 0
-        if not 0 < fits < len(whole.digests):
-            queue.appendleft(whole)
-            self.receipt.stopped = self._explain_budget(queue, line.price_nanousd, refusal)
-            return None
-        part = self._make_batch(line, whole.digests[:fits])
-        queue.appendleft(self._make_batch(line, whole.digests[fits:]))
-        self.purchaser.journal.plan(part)
-        reach("planned")
-        return part
-
-    def _explain_budget(
-        self, queue: deque[Batch], price_nanousd: int, refusal: BudgetTooSmall
-    ) -> BudgetReached:
-        budget = self.budgets.get(self.quote.run)
-        cap = budget.cap_nanousd if budget else 0
-        left = cap - budget.held_nanousd - budget.spent_nanousd if budget else 0
-        if left >= price_nanousd:
-            return refusal  # a cap in items or the project's is in the way, and it names that
-        items = sum(len(batch.digests) for batch in queue)
-        needed = sum(batch.max_cost_nanousd for batch in queue)
-        enough = show_usd(cap - left + needed).lstrip("$")
-        return BudgetReached(
-            f"the budget of {show_usd(cap)} ends here: {show_usd(left)} left, {items} items for "
-            f"{show_usd(needed)} to go; run the same command again with --budget {enough}"
+    def _may_begin(self) -> bool:
+        self._listen()
+        if self.receipt.stopped is not None or self.stop.is_set():
+            return False
+        if not self._under_way:
+            return True
+        size = sum(under_way.planned.size for under_way in self._under_way.values())
+        return (
+            len(self._under_way) < self.window.limit
+            and size < BYTES_IN_FLIGHT
+            and self.clock() >= self._resume_at
         )
 
-    def _count(self, future: Future[Bought]) -> None:
+    def _listen(self) -> None:
+        """Take to heart what the vendor refused since the last time."""
+        for heard in self.retries.take():
+            if heard.refused:
+                self.window.refused(began=heard.began, now=heard.ended)
+                self._resume_at = max(self._resume_at, heard.again)
+
+    def _collect(self) -> None:
+        """Wait for an answer, or until more may be asked, and count what has come."""
+        pause = self._resume_at - self.clock()
+        done, _ = wait(
+            self._under_way, timeout=pause if pause > 0 else None, return_when=FIRST_COMPLETED
+        )
+        self._listen()
+        for future in done:
+            self._count(future, self._under_way.pop(future))
+
+    def _count(self, future: Future[Bought], under_way: _UnderWay) -> None:
         try:
             bought = future.result()
         except ClientError as error:
             # The first failure is the one to tell; others follow from it.
             self.receipt.stopped = self.receipt.stopped or error
             return
+        self.window.answered(under_way.planned.kind, began=under_way.began, now=self.clock())
         self.receipt.add(bought)
         self.progress(bought)
         if bought.cost_nanousd > bought.batch.max_cost_nanousd:
@@ -186,3 +139,56 @@ class Fetch:
                 "the vendor charged more than it quoted: run the same command again for a new "
                 "quote, and ask the vendor about its prices"
             )
+
+    def _promote(self) -> None:
+        """Open to training what evaluating the teacher has paid for already."""
+        wants, revision = self.quote.wants, self.quote.document.revision
+        store = self.purchaser.store
+        for view in wants.views:
+            store.promote(revision, "image", wants.images, view=view)
+        store.promote(revision, "text", wants.texts)
+
+    def _reserve(self, *, alone: bool) -> Planned | None:
+        """Write the next request down, or the part of it that the budget covers; None when none fits.
+
+        While requests are in flight, part of their hold may come back: only then is it final.
+        """
+        planned = self._plan.take()
+        if planned is None:
+            return None
+        try:
+            self.purchaser.journal.plan(planned.batch)
+        except BudgetTooSmall as refusal:
+            if alone:
+                return self._reserve_part(planned, refusal)
+            self._plan.put_back(planned)
+            return None
+        reach("planned")
+        return planned
+
+    def _reserve_part(self, whole: Planned, refusal: BudgetTooSmall) -> Planned | None:
+        items, price = len(whole.batch.digests), whole.line.price_nanousd
+        budget = self.budgets.get(whole.batch.run)
+        fits = budget.fits(items, price) if budget else 0
+        if not 0 < fits < items:
+            self._plan.put_back(whole)
+            self.receipt.stopped = self._explain_budget(price, refusal)
+            return None
+        part = self._plan.cut(whole, fits)
+        self.purchaser.journal.plan(part.batch)
+        reach("planned")
+        return part
+
+    def _explain_budget(self, price_nanousd: int, refusal: BudgetTooSmall) -> BudgetReached:
+        budget = self.budgets.get(self.quote.run)
+        cap = budget.cap_nanousd if budget else 0
+        left = cap - budget.held_nanousd - budget.spent_nanousd if budget else 0
+        if left >= price_nanousd:
+            return refusal  # a cap in items or the project's is in the way, and it names that
+        needed = self._plan.cost_left_nanousd
+        enough = show_usd(cap - left + needed).lstrip("$")
+        return BudgetReached(
+            f"the budget of {show_usd(cap)} ends here: {show_usd(left)} left, "
+            f"{self._plan.items_left} items for {show_usd(needed)} to go; run the same command "
+            f"again with --budget {enough}"
+        )

@@ -1,10 +1,12 @@
 """What a fetch would buy and what it would cost at most, before anything is spent."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from client.acquire.batches import MAX_BYTES, wire_size
+from client.acquire.scratch import CHUNK, Scratch
 from client.acquire.wants import Wants
 from client.budget import Budget, ItemOutcome, Journal
 from client.cache import EmbeddingStore
@@ -81,22 +83,23 @@ def make_quote(
     run: str,
     budget: Budget | None = None,
     balance_nanousd: int | None = None,
+    scratch: Scratch | None = None,
 ) -> Quote:
-    """Compare what is wanted with what the cache holds; spends and changes nothing."""
+    """Compare what is wanted with what the cache holds; spends and changes nothing.
+
+    What is missing is written to `scratch`, so that a few hundred items are in memory at a time, and
+    what was refused.
+    """
     prices: dict[Modality, str] = {
         "image": document.price_per_image_usd,
         "text": document.price_per_text_usd,
     }
     shown: dict[Modality, tuple[str, ...]] = {"image": wants.views, "text": (FILE_VIEW,)}
+    desk = _Comparison(document.revision, store, journal, scratch or Scratch())
+    side = document.preprocessing.image_size
     lines = tuple(
-        _make_line(
-            modality,
-            _find_sizes(wants, modality, view, document.preprocessing.image_size),
-            document.revision,
-            store,
-            journal,
-            prices[modality],
-            view,
+        desk.make_line(
+            modality, view, _find_sizes(wants, modality, view, side), parse_usd(prices[modality])
         )
         for modality in MODALITIES
         for view in shown[modality]
@@ -104,41 +107,61 @@ def make_quote(
     return Quote(run, wants, document, lines, budget, balance_nanousd)
 
 
-def _find_sizes(wants: Wants, modality: Modality, view: str, side: int) -> dict[bytes, int]:
-    """Digest → bytes on the wire; of a view, which is drawn when it is sent, the most it can be."""
+def _find_sizes(
+    wants: Wants, modality: Modality, view: str, side: int
+) -> Iterator[tuple[bytes, int]]:
+    """Digest and bytes on the wire; of a view, which is drawn when it is sent, the most it can be."""
     if modality == "text":
-        return {digest: len(text.encode()) for digest, text in wants.texts.items()}
+        return ((digest, len(text.encode())) for digest, text in wants.texts.items())
     if view != FILE_VIEW:
-        return dict.fromkeys(wants.images, wire_size(bound_bytes(side)))
-    return {digest: _image_size(path) for digest, path in wants.images.items()}
+        most = wire_size(bound_bytes(side))
+        return ((digest, most) for digest in wants.images)
+    return ((digest, _image_size(path)) for digest, path in wants.images.items())
 
 
-def _make_line(
-    modality: Modality,
-    sizes: Mapping[bytes, int],
-    revision: str,
-    store: EmbeddingStore,
-    journal: Journal,
-    price: str,
-    view: str,
-) -> QuoteLine:
-    held = store.held(revision, modality, list(sizes), view=view)
-    missing = {digest: size for digest, size in sizes.items() if digest not in held}
-    known = journal.failures(revision, modality, list(missing), view=view)
-    refused = {digest: outcome for digest, outcome in known.items() if outcome.code in LASTING}
-    for digest, size in missing.items():
-        if size > MAX_BYTES:
-            said = f"{size:,} bytes in base64 are more than {MAX_BYTES:,}"
-            refused.setdefault(digest, ItemOutcome(digest, "too_large", said))
-    return QuoteLine(
-        modality=modality,
-        distinct=len(sizes),
-        cached=len(held),
-        refused=tuple(refused[digest] for digest in sorted(refused)),
-        missing={digest: missing[digest] for digest in sorted(missing) if digest not in refused},
-        price_nanousd=parse_usd(price),
-        view=view,
-    )
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """What is wanted, held against what was bought and what was refused before."""
+
+    revision: str
+    store: EmbeddingStore
+    journal: Journal
+    scratch: Scratch
+
+    def make_line(
+        self, modality: Modality, view: str, sizes: Iterator[tuple[bytes, int]], price_nanousd: int
+    ) -> QuoteLine:
+        """The quote's line on one way of asking."""
+        distinct = cached = 0
+        refused: dict[bytes, ItemOutcome] = {}
+        missing = self.scratch.sizes()
+        while part := dict(islice(sizes, CHUNK)):
+            held = self.store.held(self.revision, modality, list(part), view=view)
+            wanted = {digest: size for digest, size in part.items() if digest not in held}
+            refused |= self._find_refused(modality, view, wanted)
+            missing.add((digest, n) for digest, n in wanted.items() if digest not in refused)
+            distinct += len(part)
+            cached += len(held)
+        return QuoteLine(
+            modality=modality,
+            distinct=distinct,
+            cached=cached,
+            refused=tuple(refused[digest] for digest in sorted(refused)),
+            missing=missing,
+            price_nanousd=price_nanousd,
+            view=view,
+        )
+
+    def _find_refused(
+        self, modality: Modality, view: str, wanted: Mapping[bytes, int]
+    ) -> dict[bytes, ItemOutcome]:
+        known = self.journal.failures(self.revision, modality, list(wanted), view=view)
+        refused = {digest: outcome for digest, outcome in known.items() if outcome.code in LASTING}
+        for digest, size in wanted.items():
+            if size > MAX_BYTES:
+                said = f"{size:,} bytes in base64 are more than {MAX_BYTES:,}"
+                refused.setdefault(digest, ItemOutcome(digest, "too_large", said))
+        return refused
 
 
 def _image_size(path: Path) -> int:

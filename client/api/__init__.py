@@ -27,6 +27,7 @@ from client.api.errors import (
     VendorError,
 )
 from client.api.inputs import Picture
+from client.api.retry import Retry
 
 __all__ = [
     "APIConnectionError",
@@ -50,6 +51,7 @@ __all__ = [
     "Picture",
     "RateLimitError",
     "RequestTooLargeError",
+    "Retry",
     "TextInput",
     "UnprocessableEntityError",
     "VendorClient",

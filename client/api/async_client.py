@@ -19,7 +19,7 @@ from client.api.calls import Answer, Call, new_key
 from client.api.configuration import accept, configure, draw_delay
 from client.api.errors import APIConnectionError, APIStatusError
 from client.api.http import AsyncConnection, AsyncTransport
-from client.api.retry import DEADLINE, MAX_RETRIES, TIMEOUT, RetryPolicy, Tries
+from client.api.retry import DEADLINE, MAX_RETRIES, TIMEOUT, Retry, RetryPolicy, Tries, ignore
 
 __all__ = ["AsyncVendorClient"]
 
@@ -45,6 +45,7 @@ class AsyncVendorClient:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         make_key: Callable[[], str] = new_key,
+        on_retry: Callable[[Retry], object] = ignore,
     ) -> None:
         policy = RetryPolicy(timeout, deadline, max_retries)
         self._configuration = configure(
@@ -58,6 +59,7 @@ class AsyncVendorClient:
         self._connection = AsyncConnection(self.base_url, transport=transport)
         self._clock = clock
         self._sleep = sleep
+        self._on_retry = on_retry
         self._open_resources()
 
     def _open_resources(self) -> None:
@@ -99,12 +101,15 @@ class AsyncVendorClient:
         call = self._configuration.prepare(call)
         tries = Tries(self._configuration.policy, began=self._clock())
         while True:
-            timeout = tries.start(self._clock())
+            began = self._clock()
+            timeout = tries.start(began)
             try:
                 answer = await self._connection.send(call, self._configuration.headers, timeout)
                 return accept(answer), tries.retries
             except (APIConnectionError, APIStatusError) as error:
-                delay = draw_delay(tries, error, now=self._clock())
+                now = self._clock()
+                delay = draw_delay(tries, error, now=now)
                 if delay is None:
                     raise
+                self._on_retry(Retry(error, now - began, delay))
             await self._sleep(delay)

@@ -10,7 +10,7 @@ from client.api.configuration import accept, configure, draw_delay
 from client.api.errors import APIConnectionError, APIStatusError
 from client.api.http import Connection, Transport
 from client.api.resources import Accounts, Balances, Charges, Embeddings, Images, Models, Usages
-from client.api.retry import DEADLINE, MAX_RETRIES, TIMEOUT, RetryPolicy, Tries
+from client.api.retry import DEADLINE, MAX_RETRIES, TIMEOUT, Retry, RetryPolicy, Tries, ignore
 
 __all__ = ["VendorClient"]
 
@@ -25,8 +25,9 @@ class VendorClient:
     A failed call is tried again `max_retries` times with the same idempotency key, so that it is
     charged at most once. `timeout` is in seconds per try, `deadline` for all tries and the waits
     between them. `transport` replaces the network, `clock` and `sleep` the time, `make_key` the
-    random idempotency keys. Raises MissingKeyError without a key, and VendorError for plain http to
-    another machine unless `insecure` allows it. Safe to use from several threads.
+    random idempotency keys; `on_retry` hears of each try that is made again. Raises MissingKeyError
+    without a key, and VendorError for plain http to another machine unless `insecure` allows it.
+    Safe to use from several threads.
     """
 
     def __init__(  # noqa: PLR0913  (one parameter a setting)
@@ -42,6 +43,7 @@ class VendorClient:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
         make_key: Callable[[], str] = new_key,
+        on_retry: Callable[[Retry], object] = ignore,
     ) -> None:
         policy = RetryPolicy(timeout, deadline, max_retries)
         self._configuration = configure(
@@ -55,6 +57,7 @@ class VendorClient:
         self._connection = Connection(self.base_url, transport=transport, clock=clock)
         self._clock = clock
         self._sleep = sleep
+        self._on_retry = on_retry
         self._open_resources()
 
     def _open_resources(self) -> None:
@@ -96,12 +99,15 @@ class VendorClient:
         call = self._configuration.prepare(call)
         tries = Tries(self._configuration.policy, began=self._clock())
         while True:
-            timeout = tries.start(self._clock())
+            began = self._clock()
+            timeout = tries.start(began)
             try:
                 answer = self._connection.send(call, self._configuration.headers, timeout)
                 return accept(answer), tries.retries
             except (APIConnectionError, APIStatusError) as error:
-                delay = draw_delay(tries, error, now=self._clock())
+                now = self._clock()
+                delay = draw_delay(tries, error, now=now)
                 if delay is None:
                     raise
+                self._on_retry(Retry(error, now - began, delay))
             self._sleep(delay)

@@ -14,6 +14,8 @@ Transport = httpx.BaseTransport
 """What carries requests; tests give an in-process one."""
 AsyncTransport = httpx.AsyncBaseTransport
 CONNECT_SECONDS = 5.0
+LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=256)
+"""How many calls go on at once is the caller's affair, and none of them waits for a new connection."""
 
 __all__ = ["AsyncConnection", "AsyncTransport", "Connection", "Transport", "check_url"]
 
@@ -27,7 +29,9 @@ class Connection:
         self._base_url = base_url
         self._clock = clock
         # A redirect would carry the key and the pictures somewhere else.
-        self._client = httpx.Client(base_url=base_url, transport=transport, follow_redirects=False)
+        self._client = httpx.Client(
+            base_url=base_url, transport=transport, follow_redirects=False, limits=LIMITS
+        )
 
     def send(self, call: Call, headers: Mapping[str, str], timeout: float) -> Answer:
         """One try. Raises APIConnectionError, or APITimeoutError when the seconds are over."""
@@ -57,7 +61,7 @@ class AsyncConnection:
     def __init__(self, base_url: str, *, transport: AsyncTransport | None) -> None:
         self._base_url = base_url
         self._client = httpx.AsyncClient(
-            base_url=base_url, transport=transport, follow_redirects=False
+            base_url=base_url, transport=transport, follow_redirects=False, limits=LIMITS
         )
 
     async def send(self, call: Call, headers: Mapping[str, str], timeout: float) -> Answer:  # noqa: ASYNC109 (it is an error of ours)

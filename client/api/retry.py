@@ -30,8 +30,10 @@ __all__ = [
     "DEADLINE",
     "MAX_RETRIES",
     "TIMEOUT",
+    "Retry",
     "RetryPolicy",
     "Tries",
+    "ignore",
     "next_delay",
     "read_retry_after",
     "should_retry",
@@ -47,6 +49,21 @@ class RetryPolicy:
     deadline: float = DEADLINE
     """Seconds for all tries and waits together."""
     max_retries: int = MAX_RETRIES
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A try that failed and will be made again."""
+
+    error: APIConnectionError | APIStatusError
+    took: float
+    """Seconds."""
+    delay: float
+    """Seconds until the next try."""
+
+
+def ignore(_retry: Retry) -> None:
+    """What is done about a retry when nobody asked to hear of it."""
 
 
 @dataclass(slots=True)

@@ -1,7 +1,8 @@
 """Bought vectors by content: what is here is never bought again."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -125,15 +126,15 @@ class EmbeddingStore:
             for digest, vector in vectors.items()
         ]
         with self.database.write() as connection:
-            insert_missing(connection, embedding, rows)
-            if purpose == "training":
+            all_new = insert_missing(connection, embedding, rows)
+            if purpose == "training" and not all_new:
                 _promote(connection, revision, modality, list(vectors), view)
 
     def promote(
         self,
         revision: str,
         modality: Modality,
-        digests: Sequence[bytes],
+        digests: Iterable[bytes],
         *,
         view: str = FILE_VIEW,
     ) -> int:
@@ -211,7 +212,7 @@ def _rows_for(
 
 
 def _promote(
-    connection: Connection, revision: str, modality: Modality, digests: Sequence[bytes], view: str
+    connection: Connection, revision: str, modality: Modality, digests: Iterable[bytes], view: str
 ) -> int:
     changed = 0
     for part in _parts(digests):
@@ -227,6 +228,7 @@ def _promote(
     return changed
 
 
-def _parts(digests: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    for start in range(0, len(digests), CHUNK):
-        yield digests[start : start + CHUNK]
+def _parts(digests: Iterable[bytes]) -> Iterator[Sequence[bytes]]:
+    rest = iter(digests)
+    while part := list(islice(rest, CHUNK)):
+        yield part

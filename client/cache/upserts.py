@@ -9,9 +9,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 __all__ = ["insert_missing"]
 
 
-def insert_missing(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert the rows whose unique values are not there yet; leave the others alone."""
+def insert_missing(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> bool:
+    """Insert the rows whose unique values are not there yet; leave the others alone.
+
+    True when it is certain that none was there.
+    """
     if not rows:
-        return
+        return True
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+    done = connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+    return done.rowcount == len(rows)

@@ -8,7 +8,6 @@ import typer
 
 from client.cli import options
 from client.cli.screen import JsonFlag, errors, print_json, print_table
-from client.errors import UsageError
 
 if TYPE_CHECKING:
     from client.data.domainbed import Layout
@@ -35,16 +34,9 @@ def data(
 
     Example: vl2v data DATA
     """
-    from client.data.domainbed import recognise
+    from client.data.counting import count_pictures
 
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder: name one laid out as DATA/domain/class/image.png")
-    layout = recognise(folder)
-    if not layout.images:
-        raise UsageError(
-            f"{folder} holds no image in DATA/domain/class/image.png: name the folder that holds "
-            "the domains"
-        )
+    layout = count_pictures(folder)
     unreadable = _open_all(layout.root) if check else None
     if as_json:
         print_json(_describe(layout, unreadable))

@@ -23,7 +23,12 @@ def register(app: typer.Typer) -> None:
 
 
 def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
-    data: Annotated[Path, typer.Argument(help="Folder laid out as DATA/domain/class/image.")],
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder DATA/domain/class/image or DATA/class/image, or a CSV of paths."
+        ),
+    ],
     model: Annotated[str, typer.Option(help="The teacher: an id of `vl2v models`.")],
     budget: Annotated[
         str | None, typer.Option(help="Dollars this run may spend in all, like 2.50.")
@@ -53,7 +58,7 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
         ),
     ] = None,
     captions: Annotated[
-        Path | None, typer.Option(help="JSON lines of path and caption, the captions too.")
+        Path | None, typer.Option(help="JSON lines, or CSV, of path and caption: the captions too.")
     ] = None,
     split_seed: Annotated[int, typer.Option(help="Which pictures train and which validate.")] = 0,
     shots: Annotated[
@@ -89,6 +94,14 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
     run: Annotated[
         str | None, typer.Option(help="Name of the budget; default from DATA and the model.")
     ] = None,
+    project: Annotated[
+        str | None,
+        typer.Option(help="Project whose cap the run shares; it is moved there from any other."),
+    ] = None,
+    in_flight: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="Requests at once at most; found out below that."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the quote and spend nothing.")
     ] = False,
@@ -103,8 +116,9 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
 
     Example: vl2v fetch DATA --model icon-clip --budget 2.50 --target solid
     """
-    from client.cli.fetching import FetchOrder, carry_out
+    from client.cli.fetching import carry_out
     from client.cli.narrowing import Narrowing
+    from client.cli.order import FetchOrder
 
     if templates and prompts != "vendor":
         raise UsageError(f"--prompts {prompts} has texts of its own: leave out --templates")
@@ -118,6 +132,8 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
         prompts=prompts,
         split_seed=split_seed,
         run=run,
+        project=project,
+        in_flight=in_flight,
         dry_run=dry_run,
         narrowing=Narrowing(
             shots=shots,

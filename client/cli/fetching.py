@@ -3,74 +3,40 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-
 from client.acquire import (
-    Bought,
+    IN_FLIGHT,
+    Catalogue,
     Fetch,
     FetchInterrupted,
     Purchaser,
     Quote,
     Receipt,
-    Sources,
+    Retries,
+    Scratch,
     Wants,
-    choose_wants,
     hold_run,
     make_quote,
     name_run,
     recover,
 )
 from client.api import NotFoundError, VendorClient, VendorError
-from client.budget import Budget, Budgets, Journal
-from client.cache import EmbeddingStore, Purpose, require_same_space
-from client.cache.store import FILE_VIEW
-from client.cli.narrowing import Narrowing
+from client.budget import Budget, Budgets, Caps, Journal
+from client.cache import EmbeddingStore, require_same_space
+from client.cli.fetch_bar import run_with_bar
+from client.cli.order import FetchOrder
 from client.cli.quoting import describe_quote, describe_receipt, show_quote, show_receipt
 from client.cli.screen import errors, print_json
-from client.data import Manifest, PromptStyle, make_prompts, scan_folders, split_pictures
-from client.data.descriptions import list_texts
-from client.data.views import name_views
+from client.cli.stocktaking import Stock, read_stock
 from client.errors import UsageError
 from client.settings import ClientSettings
-from shared.digests import digest_text
 from shared.money import parse_usd, show_usd
 from shared.wire import ModelDocument
 
-DEFAULT_TEMPLATE = "a photo of a {}"
-"""For a vendor that recommends none."""
-
-__all__ = ["FetchOrder", "carry_out", "find_model"]
-
-
-@dataclass(frozen=True, slots=True)
-class FetchOrder:
-    """What the user asked for."""
-
-    data: Path
-    model: str
-    cap_nanousd: int | None
-    targets: tuple[str, ...]
-    purpose: Purpose
-    templates: tuple[str, ...]
-    prompts: PromptStyle
-    split_seed: int
-    run: str | None
-    dry_run: bool
-    narrowing: Narrowing
-    descriptions: Path | None = None
-    captions: Path | None = None
+__all__ = ["carry_out", "find_model"]
 
 
 def carry_out(order: FetchOrder, stop: threading.Event, *, as_json: bool) -> None:
@@ -79,24 +45,23 @@ def carry_out(order: FetchOrder, stop: threading.Event, *, as_json: bool) -> Non
     Raises ClientError with the exit code of an early end, after the receipt.
     """
     order.narrowing.check(order.purpose)
-    settings = ClientSettings.load()
+    settings, retries = ClientSettings.load(), Retries()
     with (
         EmbeddingStore.open(settings.cache) as store,
-        VendorClient(sleep=stop.wait) as client,
+        VendorClient(sleep=stop.wait, on_retry=retries.hear) as client,
+        closing(Scratch()) as scratch,
     ):
-        with errors().status("reading the pictures"):
-            manifest = scan_folders(order.data, memo=store.digests)
+        stock = read_stock(order, store.digests, scratch)
         document = find_model(client, order.model)
         require_same_space(store.database, document, order.model)
-        wants, sources = _choose(order, manifest, document)
-        run = order.run or name_run(manifest.root, document.id)
-        desk = _Desk(order, client, store, Journal(store.database), Budgets(store.database), run)
+        run = order.run or name_run(stock.source.data, document.id)
+        desk = _Desk(order, client, store, run, stock, document, scratch, retries)
         if order.dry_run:
-            quote = desk.quote(wants, document)
-            _print(as_json, manifest, quote, None, 0.0, open_requests=desk.open_requests())
+            quote = desk.quote()
+            _print(as_json, stock.catalogue, quote, None, open_requests=desk.open_requests())
             return
         with hold_run(store.database, run), _comforting():
-            desk.buy(manifest, wants, sources, document, stop, as_json=as_json)
+            desk.buy(stop, as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,75 +71,98 @@ class _Desk:
     order: FetchOrder
     client: VendorClient
     store: EmbeddingStore
-    journal: Journal
-    budgets: Budgets
     run: str
+    stock: Stock
+    document: ModelDocument
+    scratch: Scratch
+    retries: Retries
 
-    def quote(self, wants: Wants, document: ModelDocument) -> Quote:
-        balance = parse_usd(self.client.balance.get().available_usd)
+    @property
+    def journal(self) -> Journal:
+        """What was asked and paid."""
+        return Journal(self.store.database)
+
+    @property
+    def budgets(self) -> Budgets:
+        """What may be paid."""
+        return Budgets(self.store.database)
+
+    def quote(self, wants: Wants | None = None) -> Quote:
+        """What would be bought now; spends nothing."""
         return make_quote(
-            wants,
-            document,
+            wants or self.stock.choose(self.order, self.document)[0],
+            self.document,
             store=self.store,
             journal=self.journal,
             run=self.run,
             budget=self._budget(),
-            balance_nanousd=balance,
+            balance_nanousd=parse_usd(self.client.balance.get().available_usd),
+            scratch=self.scratch,
         )
 
     def open_requests(self) -> int:
+        """How many requests of earlier fetches have no known end."""
         return len(self.journal.unfinished(self.run))
 
-    def buy(
-        self,
-        manifest: Manifest,
-        wants: Wants,
-        sources: Sources,
-        document: ModelDocument,
-        stop: threading.Event,
-        *,
-        as_json: bool,
-    ) -> None:
+    def buy(self, stop: threading.Event, *, as_json: bool) -> None:
+        """Close what is open, quote, buy, print the receipt."""
         began = time.monotonic()
+        wants, sources = self.stock.choose(self.order, self.document)
         purchaser = Purchaser(
             self.client,
             self.store,
             self.journal,
             sources,
-            document.rebuy_free_days,
+            self.document.rebuy_free_days,
             sleep=stop.wait,
         )
         receipt = Receipt()
         for bought in recover(purchaser, self.run, stop=stop):
             receipt.add(bought)
             receipt.recovered += bought.delivered
-        quote = self.quote(wants, document)
+        quote = self.quote(wants)
         if not as_json:
-            show_quote(quote, manifest)
+            show_quote(quote, self.stock.catalogue)
         self._set_cap(quote)
-        self.store.put_model(document)
-        fetch = Fetch(purchaser, self.budgets, quote, stop=stop, receipt=receipt)
-        _run_with_bar(fetch)
-        seconds = time.monotonic() - began
-        _print(as_json, manifest, quote, receipt, seconds, open_requests=self.open_requests())
+        self.store.put_model(self.document)
+        fetch = Fetch(
+            purchaser,
+            self.budgets,
+            quote,
+            stop=stop,
+            in_flight=self.order.in_flight or IN_FLIGHT,
+            retries=self.retries,
+            receipt=receipt,
+        )
+        run_with_bar(fetch)
+        receipt.seconds, budget = time.monotonic() - began, self.budgets.get(self.run)
+        receipt.budget_left_nanousd = budget.left_nanousd if budget else None
+        if receipt.balance_nanousd is None:  # nothing was answered since the quote
+            receipt.balance_nanousd = quote.balance_nanousd
+        _print(as_json, self.stock.catalogue, quote, receipt, open_requests=self.open_requests())
         if receipt.stopped is not None:
             raise receipt.stopped
 
     def _budget(self) -> Budget | None:
-        known = self.budgets.get(self.run)
-        cap = self.order.cap_nanousd
-        if cap is None:
-            return known
-        return replace(known, cap_nanousd=cap) if known else Budget(cap, 0, 0)
+        known, cap = self.budgets.get(self.run), self.order.cap_nanousd
+        if cap is not None:
+            known = replace(known or Budget(0, 0, 0), cap_nanousd=cap)
+        if known is not None and self.order.project is not None:
+            known = replace(known, project=self.budgets.get_project(self.order.project))
+        return known
 
     def _set_cap(self, quote: Quote) -> None:
-        if self.order.cap_nanousd is not None:
-            self.budgets.set_cap(self.run, self.order.cap_nanousd)
-        elif quote.to_buy and quote.budget is None:
-            enough = show_usd(quote.cost_nanousd).lstrip("$")
-            raise UsageError(
-                f"say how many dollars this run may spend: --budget {enough} covers it"
-            )
+        cap, project = self.order.cap_nanousd, self.order.project
+        if cap is None and quote.budget is None:
+            if quote.to_buy:
+                enough = show_usd(quote.cost_nanousd).lstrip("$")
+                raise UsageError(
+                    f"say how many dollars this run may spend: --budget {enough} covers it"
+                )
+            return
+        caps: Caps = {} if cap is None else {"cap_nanousd": cap}
+        if caps or project is not None:
+            self.budgets.change_run(self.run, caps, into=project)
 
 
 @contextmanager
@@ -205,70 +193,24 @@ def find_model(client: VendorClient, model: str) -> ModelDocument:
     return document
 
 
-def _choose(
-    order: FetchOrder, manifest: Manifest, document: ModelDocument
-) -> tuple[Wants, Sources]:
-    templates = order.templates or tuple(document.prompt_templates) or (DEFAULT_TEMPLATE,)
-    sources = [domain for domain in manifest.domains if domain not in order.targets]
-    prompts = make_prompts(manifest, order.prompts, templates=templates, sources=sources)
-    split = split_pictures(manifest, seed=order.split_seed)
-    wants = choose_wants(
-        manifest,
-        split,
-        prompts,
-        purpose=order.purpose,
-        targets=order.targets,
-        narrow=order.narrowing.picker(manifest, order.targets),
-        views=name_views(order.narrowing.views) or (FILE_VIEW,),
-    )
-    if order.purpose == "training":
-        more = list_texts(manifest, wants.images, order.descriptions, order.captions)
-        texts = {**wants.texts, **{digest_text(text): text for text in more}}
-        wants = replace(wants, texts=texts)
-    everything = {picture.digest: manifest.file(picture) for picture in manifest.pictures}
-    return wants, Sources(everything, wants.texts, document.preprocessing.image_size)
-
-
-def _run_with_bar(fetch: Fetch) -> None:
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[cost]}"),
-        TimeRemainingColumn(),
-        console=errors(),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("buying", total=fetch.quote.to_buy, cost="")
-
-        def advance(bought: Bought) -> None:
-            paid = show_usd(fetch.receipt.cost_nanousd)
-            bar.update(task, advance=len(bought.batch.digests), cost=paid)
-
-        fetch.progress = advance
-        fetch.run()
-
-
 def _print(
     as_json: bool,
-    manifest: Manifest,
+    catalogue: Catalogue,
     quote: Quote,
     receipt: Receipt | None,
-    seconds: float,
     *,
     open_requests: int,
 ) -> None:
     if as_json:
-        document: dict[str, Any] = describe_quote(quote, manifest) | {
+        document: dict[str, Any] = describe_quote(quote, catalogue) | {
             "open_requests": open_requests
         }
         if receipt is not None:
-            document["receipt"] = describe_receipt(receipt, seconds)
+            document["receipt"] = describe_receipt(receipt)
         print_json(document)
     elif receipt is None:
-        show_quote(quote, manifest, open_requests=open_requests)
+        show_quote(quote, catalogue, open_requests=open_requests)
     else:
-        show_receipt(receipt, seconds)
+        show_receipt(receipt)
         if open_requests and isinstance(receipt.stopped, FetchInterrupted):
             errors().print(f"{open_requests} requests are open; the next fetch closes them first")

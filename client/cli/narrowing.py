@@ -51,6 +51,11 @@ class Narrowing:
                 "--queries and --views"
             )
 
+    @property
+    def narrows(self) -> bool:
+        """Whether pictures are chosen by comparing them with each other, all of them in memory."""
+        return self.shots is not None or self.queries < 1
+
     def picker(
         self, manifest: Manifest, targets: tuple[str, ...]
     ) -> Callable[[list[int]], list[int]]:

@@ -17,7 +17,12 @@ def _either(name: str) -> str:
     return " or ".join(CHOICES[name])
 
 
-Data = Annotated[Path, typer.Argument(help="Folder laid out as DATA/<domain>/<class>/<image>.")]
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="Folder DATA/<domain>/<class>/<image>, or a CSV with columns path, class, domain."
+    ),
+]
 Model = Annotated[
     str, typer.Option("--model", "-m", help="The teacher's id, as it was bought with `vl2v fetch`.")
 ]
@@ -102,7 +107,7 @@ Descriptions = Annotated[
     Path | None, typer.Option(help="JSON file of class → sentence that goes into its text.")
 ]
 Captions = Annotated[
-    Path | None, typer.Option(help="JSON lines of picture path and caption, for li-cap.")
+    Path | None, typer.Option(help="JSON lines, or CSV, of path and caption, for li-cap.")
 ]
 LiTemperature = Annotated[float, typer.Option(help="Divides the cosines of the li losses.")]
 LiNeighbours = Annotated[

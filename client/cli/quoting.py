@@ -1,10 +1,11 @@
 """Quotes and receipts, for a person and as JSON."""
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
-from client.acquire import Quote, Receipt
+from client.acquire import Aimd, Catalogue, Quote, Receipt
 from client.cli.screen import print_table, results
-from client.data import Manifest
 from shared.money import format_usd, show_usd
 
 SHOWN = 10
@@ -13,11 +14,18 @@ SHOWN = 10
 __all__ = ["describe_quote", "describe_receipt", "show_quote", "show_receipt"]
 
 
-def show_quote(quote: Quote, manifest: Manifest, *, open_requests: int = 0) -> None:
+def show_quote(quote: Quote, catalogue: Catalogue, *, open_requests: int = 0) -> None:
     """What is wanted, cached and to buy, and the money there is for it."""
     out = results()
     document = quote.document
-    out.print(f"{document.id}@{document.revision}, for {quote.wants.purpose}, run {quote.run}")
+    project = f"project {quote.budget.project.name}, " if quote.budget else ""
+    out.print(
+        f"{document.id}@{document.revision}, for {quote.wants.purpose}, {project}run {quote.run}"
+    )
+    twice = (
+        f", {catalogue.duplicates:,} of them the same as another" if catalogue.duplicates else ""
+    )
+    out.print(f"{catalogue.files:,} readable pictures in the data{twice}")
     print_table(
         ["", "distinct", "cached", "refused", "to buy", "price", "cost at most"],
         [
@@ -43,35 +51,54 @@ def show_quote(quote: Quote, manifest: Manifest, *, open_requests: int = 0) -> N
         out.print(f"{open_requests} requests of an earlier fetch are open and closed first")
     _list(
         "unreadable, not sent",
-        [f"{path}: {reason}" for path, reason in manifest.unreadable],
+        len(catalogue.unreadable),
+        (f"{path}: {reason}" for path, reason in catalogue.unreadable.items()),
     )
-    names = {digest: str(path) for digest, path in quote.wants.images.items()}
-    names |= {digest: repr(text) for digest, text in quote.wants.texts.items()}
     _list(
         "refused before, free, not sent again",
-        [f"{names[f.digest]}: {f.message}" for line in quote.lines for f in line.refused],
+        sum(len(line.refused) for line in quote.lines),
+        _name_refused(quote),
     )
 
 
-def show_receipt(receipt: Receipt, seconds: float) -> None:
-    """What was bought and what it cost by the vendor's receipts."""
+def _name_refused(quote: Quote) -> Iterator[str]:
+    for line in quote.lines:
+        for refusal in line.refused:
+            name: object = (
+                repr(quote.wants.texts[refusal.digest])
+                if line.modality == "text"
+                else quote.wants.images[refusal.digest]
+            )
+            yield f"{name}: {refusal.message}"
+
+
+def show_receipt(receipt: Receipt) -> None:
+    """What was bought and what it cost by the vendor's receipts, how fast it went, what is left."""
     out = results()
-    balance = (
-        "" if receipt.balance_nanousd is None else f"; balance {show_usd(receipt.balance_nanousd)}"
-    )
+    left, balance = receipt.budget_left_nanousd, receipt.balance_nanousd
     recovered = f" ({receipt.recovered} asked for before)" if receipt.recovered else ""
     out.print(
         f"bought {receipt.items['image']} images and {receipt.items['text']} texts{recovered} in "
-        f"{receipt.requests} requests for {show_usd(receipt.cost_nanousd)} in {seconds:.1f} s"
-        f"{balance}"
+        f"{receipt.requests} requests for {show_usd(receipt.cost_nanousd)} in "
+        f"{receipt.seconds:.1f} s"
+        + ("" if left is None else f"; budget left {show_usd(left)}")
+        + ("" if balance is None else f"; balance {show_usd(balance)}")
     )
+    if receipt.window is not None and receipt.requests:
+        out.print(
+            f"{receipt.rate:.1f} items/s; up to {receipt.window.peak} requests at once; "
+            f"{receipt.retries} tries made again"
+        )
+    for code, items in receipt.reasons.items():
+        out.print(f"{items} refused as {code}")
     _list(
         "refused by the vendor, free",
-        [f"{failure.digest.hex()[:12]}: {failure.message}" for failure in receipt.failures],
+        len(receipt.failures),
+        (f"{failure.digest.hex()[:12]}: {failure.message}" for failure in receipt.failures),
     )
 
 
-def describe_quote(quote: Quote, manifest: Manifest) -> dict[str, Any]:
+def describe_quote(quote: Quote, catalogue: Catalogue) -> dict[str, Any]:
     """The quote as JSON; money as decimal dollars with nine places."""
     budget, balance = quote.budget, quote.balance_nanousd
     return {
@@ -79,6 +106,9 @@ def describe_quote(quote: Quote, manifest: Manifest) -> dict[str, Any]:
         "revision": quote.document.revision,
         "purpose": quote.wants.purpose,
         "run": quote.run,
+        "project": budget.project.name if budget else None,
+        "files": catalogue.files,
+        "duplicates": catalogue.duplicates,
         "lines": [
             {
                 "modality": line.modality,
@@ -96,35 +126,53 @@ def describe_quote(quote: Quote, manifest: Manifest) -> dict[str, Any]:
         "cost_usd": format_usd(quote.cost_nanousd),
         "budget_left_usd": format_usd(budget.left_nanousd) if budget else None,
         "balance_usd": None if balance is None else format_usd(balance),
-        "unreadable": [{"path": path, "reason": why} for path, why in manifest.unreadable],
+        "unreadable": [{"path": path, "reason": why} for path, why in catalogue.unreadable.items()],
     }
 
 
-def describe_receipt(receipt: Receipt, seconds: float) -> dict[str, Any]:
+def describe_receipt(receipt: Receipt) -> dict[str, Any]:
     """The receipt as JSON."""
-    balance = receipt.balance_nanousd
+    balance, left, window = receipt.balance_nanousd, receipt.budget_left_nanousd, receipt.window
     return {
         "images": receipt.items["image"],
         "texts": receipt.items["text"],
         "recovered": receipt.recovered,
         "requests": receipt.requests,
+        "retries": receipt.retries,
         "cost_usd": format_usd(receipt.cost_nanousd),
+        "budget_left_usd": None if left is None else format_usd(left),
         "balance_usd": None if balance is None else format_usd(balance),
-        "seconds": round(seconds, 3),
+        "seconds": round(receipt.seconds, 3),
+        "items_per_second": round(receipt.rate, 1),
+        "in_flight": window and _describe_window(window),
         "refused": [
             {"digest": f.digest.hex(), "code": f.code, "message": f.message}
             for f in receipt.failures
         ],
+        "refused_by_reason": receipt.reasons,
         "stopped": str(receipt.stopped) if receipt.stopped else None,
     }
 
 
-def _list(title: str, lines: list[str]) -> None:
-    if not lines:
+def _describe_window(window: Aimd) -> dict[str, Any]:
+    began = window.trace[0].at if window.trace else 0.0
+    return {
+        "most": window.ceiling,
+        "peak": window.peak,
+        "final": window.limit,
+        "trace": [
+            {"seconds": round(step.at - began, 3), "limit": step.limit, "why": step.why}
+            for step in window.trace
+        ],
+    }
+
+
+def _list(title: str, count: int, lines: Iterable[str]) -> None:
+    if not count:
         return
     out = results()
-    out.print(f"{len(lines)} {title}:")
-    for line in lines[:SHOWN]:
+    out.print(f"{count} {title}:")
+    for line in islice(lines, SHOWN):
         out.print(f"  {line}", markup=False)
-    if len(lines) > SHOWN:
-        out.print(f"  … and {len(lines) - SHOWN} more (--json lists all)")
+    if count > SHOWN:
+        out.print(f"  … and {count - SHOWN} more (--json lists all)")

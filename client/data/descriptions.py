@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from client.data.manifest import DataError, Manifest, Picture
+from client.data.listing import read_rows
+from client.data.manifest import DataError, Picture
 
 DESCRIPTIONS_FILE = "descriptions.json"
 """In the data folder; taken where a command reads descriptions and none are named."""
@@ -103,7 +104,13 @@ def load_descriptions(file: Path) -> Descriptions:
 
 
 def load_captions(file: Path) -> Captions:
-    """JSON lines, each a `path` below the data folder and its `caption`. Raises DataError."""
+    """JSON lines, each a `path` below the data folder and its `caption`; or a CSV with such columns.
+
+    Raises DataError.
+    """
+    if file.suffix.lower() == ".csv":
+        rows = read_rows(file, ("path", "caption"))
+        return Captions(file, {row["path"]: _require(file, number, row) for number, row in rows})
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
@@ -117,23 +124,21 @@ def load_captions(file: Path) -> Captions:
 
 
 def list_texts(
-    manifest: Manifest,
-    images: Collection[bytes],
+    root: Path,
+    classes: Iterable[str],
+    pictures: Iterable[Picture],
     descriptions: Path | None,
     captions: Path | None,
 ) -> list[str]:
-    """What training on pictures with these digests asks about beside the class prompts.
+    """What training on these pictures asks about beside the class prompts.
 
     Described class texts, of DATA/descriptions.json when no file is named and that one is there; and
     the pictures' captions, of a named file alone. Raises DataError.
     """
-    usual = manifest.root / DESCRIPTIONS_FILE
+    usual = root / DESCRIPTIONS_FILE
     file = descriptions or (usual if usual.is_file() else None)
-    texts = list(load_descriptions(file).texts(manifest.classes).values()) if file else []
-    if captions:
-        wanted = [picture for picture in manifest.pictures if picture.digest in images]
-        texts += load_captions(captions).texts(wanted)
-    return texts
+    texts = list(load_descriptions(file).texts(classes).values()) if file else []
+    return texts + (load_captions(captions).texts(pictures) if captions else [])
 
 
 def _parse(file: Path, number: int, line: str) -> tuple[str, str]:
@@ -148,3 +153,9 @@ def _parse(file: Path, number: int, line: str) -> tuple[str, str]:
             '"caption": "a dog on a sofa"}: correct the line'
         )
     return path, caption.strip()
+
+
+def _require(file: Path, number: int, row: Mapping[str, str]) -> str:
+    if row["path"] and row["caption"]:
+        return row["caption"]
+    raise DataError(f"{file}, row {number} lacks its path or caption: fill it in or remove the row")

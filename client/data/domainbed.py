@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from client.data.inspection import SUFFIXES
+from client.data.entries import is_image, list_folders
 
 DEEPEST = 2
 """Folders that a download may put above the domains."""
@@ -232,18 +232,12 @@ def _list(names: list[str]) -> str:
 
 
 def _folders(parent: Path) -> list[Path]:
-    if not parent.is_dir():
-        return []
-    # scandir knows what is a folder without asking about each of a class's thousand files.
-    with os.scandir(parent) as entries:
-        return sorted(Path(e.path) for e in entries if e.is_dir() and not e.name.startswith("."))
+    return list_folders(parent) if parent.is_dir() else []
 
 
 def _count_images(folder: Path) -> int:
     total = 0
     for _, below, names in os.walk(folder):
         below[:] = [name for name in below if not name.startswith(".")]
-        total += sum(
-            1 for n in names if not n.startswith(".") and Path(n).suffix.lower() in SUFFIXES
-        )
+        total += sum(1 for name in names if not name.startswith(".") and is_image(name))
     return total

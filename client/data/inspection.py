@@ -12,13 +12,18 @@ FORMATS = ("JPEG", "PNG", "WEBP")
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 MAX_PIXELS = 89_478_485
 """Pillow's own bound against decompression bombs."""
+MAX_FILE_BYTES = 256_000_000
+"""A file beyond it is not read into memory to be looked at."""
 
-__all__ = ["FORMATS", "MAX_PIXELS", "SUFFIXES", "inspect_file"]
+__all__ = ["FORMATS", "MAX_FILE_BYTES", "MAX_PIXELS", "SUFFIXES", "inspect_file"]
 
 
 def inspect_file(path: Path) -> Inspection:
     """The file's digest when it decodes as JPEG, PNG or WebP, else the reason in a few words."""
     try:
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            return Inspection(None, f"{size:,} bytes are more than {MAX_FILE_BYTES:,}")
         data = path.read_bytes()
     except OSError as error:
         return Inspection(None, f"cannot be read: {error.strerror or error}")

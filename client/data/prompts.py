@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
-from client.data.manifest import DataError, Manifest
+from client.data.manifest import DataError
 
 SYNONYMS_FILE = "classes.json"
 PLAIN_TEMPLATE = "a photo of a {}"
@@ -26,8 +26,22 @@ __all__ = [
 ]
 
 
+class Classified(Protocol):
+    """Data of which the classes are known."""
+
+    @property
+    def root(self) -> Path:
+        """The folder that may hold `classes.json`."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """All, sorted."""
+        ...
+
+
 def make_prompts(
-    manifest: Manifest,
+    data: Classified,
     style: PromptStyle = "vendor",
     *,
     templates: Sequence[str],
@@ -38,9 +52,9 @@ def make_prompts(
     templates: what the vendor recommends; sources: the domains that are trained on. A target's name
     is never among the texts. Raises DataError.
     """
-    synonyms = load_synonyms(manifest.root) if style == "vendor" else None
+    synonyms = load_synonyms(data.root) if style == "vendor" else None
     own = list_templates(style, templates=templates, sources=sources)
-    return build_prompts(manifest.classes, templates=own, synonyms=synonyms)
+    return build_prompts(data.classes, templates=own, synonyms=synonyms)
 
 
 def list_templates(

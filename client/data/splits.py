@@ -3,11 +3,12 @@
 import hashlib
 from dataclasses import dataclass
 
-from client.data.manifest import Manifest
+from client.data.manifest import Manifest, Picture
 
+HOLDOUT = 0.2
 _SCALE = 2**64
 
-__all__ = ["Split", "split_pictures"]
+__all__ = ["HOLDOUT", "Split", "is_held_out", "split_pictures"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Split:
     validation: tuple[int, ...]
 
 
-def split_pictures(manifest: Manifest, *, seed: int = 0, holdout: float = 0.2) -> Split:
+def split_pictures(manifest: Manifest, *, seed: int = 0, holdout: float = HOLDOUT) -> Split:
     """About `holdout` of each domain's pictures apart for validation, whole groups at a time.
 
     A group's side depends on the seed and its own name alone: adding a file moves no other, and one
@@ -27,11 +28,15 @@ def split_pictures(manifest: Manifest, *, seed: int = 0, holdout: float = 0.2) -
     """
     if not 0 <= holdout <= 1:
         raise ValueError(f"holdout is a share between 0 and 1, not {holdout}")
-    bound = int(holdout * _SCALE)
     sides: tuple[list[int], list[int]] = ([], [])
     for index, picture in enumerate(manifest.pictures):
-        sides[_place(seed, picture.group) < bound].append(index)
+        sides[is_held_out(picture, seed=seed, holdout=holdout)].append(index)
     return Split(training=tuple(sides[0]), validation=tuple(sides[1]))
+
+
+def is_held_out(picture: Picture, *, seed: int = 0, holdout: float = HOLDOUT) -> bool:
+    """Whether the picture validates; no other picture has a say in it."""
+    return _place(seed, picture.group) < int(holdout * _SCALE)
 
 
 def _place(seed: int, group: str) -> int:

@@ -134,7 +134,7 @@ def read_runs(places: Sequence[Path]) -> list[ReportedRun]:
 def scan_again(run: ReportedRun, memo: DigestMemo | None = None) -> Manifest | None:
     """The run's data folder as it is now; None when it has moved, or holds other pictures."""
     root = Path(run.config["data"])
-    if not root.is_dir():
+    if not root.exists():
         return None
     try:
         manifest = scan_folders(root, memo=memo)

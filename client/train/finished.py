@@ -103,7 +103,7 @@ def evaluate_student(student: FinishedStudent, experiment: Experiment) -> list[P
     unknown = sorted(set(manifest.classes) - set(student.classes))
     if unknown:
         raise TrainingError(
-            f"{manifest.root} has classes that the student does not know: {', '.join(unknown)}; "
+            f"{manifest.data} has classes that the student does not know: {', '.join(unknown)}; "
             f"it knows {', '.join(student.classes)}"
         )
     found = student.probabilities(experiment.pixels(student.config.image_size))

@@ -111,12 +111,7 @@ def make_fold(
     With `shots` only that many training pictures of each class × source domain are left, drawn
     under `seed`; validation and test stay whole.
     """
-    if len(manifest.domains) < 2:
-        only = ", ".join(manifest.domains)
-        raise TrainingError(
-            f"{manifest.root} holds a single domain ({only}), and leaving one out needs at least two: "
-            "lay the images out as DATA/<domain>/<class>/<image>"
-        )
+    _require_labels(manifest)
     for target in targets:
         check_name("target", target, manifest.domains)
     fold = Fold(manifest, split, targets, shots, seed)
@@ -128,3 +123,21 @@ def make_fold(
             "validation images: add images, or change --holdout"
         )
     return fold
+
+
+def _require_labels(manifest: Manifest) -> None:
+    """Classes, and two domains: what can be bought without them cannot be trained on."""
+    if not manifest.classes:
+        raise TrainingError(
+            f"{manifest.data} says no classes: add a column class, and a column domain, to it"
+        )
+    if len(manifest.domains) < 2:
+        remedy = (
+            "add a column domain to it, with two names or more"
+            if manifest.listing
+            else "lay the images out as DATA/<domain>/<class>/<image>"
+        )
+        raise TrainingError(
+            f"{manifest.data} holds a single domain ({', '.join(manifest.domains)}), and leaving one "
+            f"out needs at least two: {remedy}"
+        )

@@ -153,7 +153,7 @@ def _margins(manifest: Manifest, config: TrainConfig) -> NDArray[np.float32]:
     ):
         raise TrainingError(
             f"{folder.path} answered {len(probabilities)} pictures of {document['data']}, and "
-            f"{manifest.root} holds {len(manifest.pictures)}: train the scorer on this data"
+            f"{manifest.data} holds {len(manifest.pictures)}: train the scorer on this data"
         )
     top = np.sort(probabilities, axis=1)[:, ::-1]
     margins: NDArray[np.float32] = top[:, 0] - top[:, 1]

@@ -150,7 +150,7 @@ def _describe_run(job: Job) -> dict[str, Any]:
     manifest = job.fold.manifest
     return {
         **job.config.document(),
-        "data": str(manifest.root),
+        "data": str(manifest.data),
         "classes": list(manifest.classes),
         "domains": list(manifest.domains),
         "pictures": len(manifest.pictures),

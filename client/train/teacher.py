@@ -138,7 +138,7 @@ def fetch_command(
     fold: Fold, model: str, purpose: Purpose, style: PromptStyle = "vendor", more: str = ""
 ) -> str:
     """What to type to buy a fold's vectors; `more` is further options."""
-    parts = ["vl2v fetch", str(fold.manifest.root), "--model", model]
+    parts = ["vl2v fetch", str(fold.manifest.data), "--model", model]
     for target in fold.targets:
         parts += ["--target", target]
     parts += ["--purpose evaluation"] if purpose == "evaluation" else fold.purchase

@@ -142,7 +142,20 @@ def test_check_opens_the_files(tmp_path):
 
 
 def test_no_folder_and_no_image_are_explained(tmp_path):
-    for place, said in ((tmp_path / "no", "is no folder"), (tmp_path, "holds no image in DATA/")):
+    for place, said in ((tmp_path / "no", "is not a folder"), (tmp_path, "holds no images")):
         done = _data(place)
-        assert done.exit_code == 2
+        assert done.exit_code == 1
         assert said in " ".join(done.stderr.split())
+
+
+def test_a_tree_of_classes_and_a_list_are_counted(tmp_path):
+    for label in ("cat", "dog"):
+        folder = tmp_path / "pets" / label
+        folder.mkdir(parents=True)
+        (folder / "0.jpg").touch()
+    (tmp_path / "list.csv").write_text("path,class,domain\npets/cat/0.jpg,cat,one\n")
+    for place, images in ((tmp_path / "pets", 2), (tmp_path / "list.csv", 1)):
+        done = _data(place)
+        assert done.exit_code == 0, done.output
+        assert f"{images} images of {images} classes" in done.stdout
+        assert "leaves a domain out" in done.stderr

@@ -1,6 +1,7 @@
 """Folders in, manifest out."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 
 from client.cache import EmbeddingStore
 from client.data import DataError, scan_folders
+from client.data.inspection import MAX_FILE_BYTES
 from client.data.manifest import FileState
 from tests.client.pictures import make_picture, write_folders
 
@@ -115,6 +117,40 @@ class TestUnreadableImage:
         (tmp_path / "d" / "c" / "gone.png").symlink_to(tmp_path / "nowhere.png")
         assert "cannot be read" in scan_folders(tmp_path).unreadable[0][1]
 
+    def test_a_link_to_itself_and_links_to_folders_are_listed(self, tmp_path: Path) -> None:
+        root = write_folders(tmp_path / "data", domains=("d",), classes=("c",), each=1)
+        (root / "d" / "c" / "self.png").symlink_to("self.png")
+        (root / "d" / "c" / "up").symlink_to(root)
+        manifest = scan_folders(root)
+        assert len(manifest.pictures) == 1
+        (up, says_folder), (_, says_loop) = sorted(manifest.unreadable, reverse=True)
+        assert (up, says_folder) == ("d/c/up", "it links to a folder, which is not followed")
+        assert "symbolic links" in says_loop
+
+    def test_a_class_that_leads_back_up_is_not_read_again(self, tmp_path: Path) -> None:
+        root = write_folders(tmp_path / "data", domains=("d",), classes=("c",), each=1)
+        (root / "d" / "loop").symlink_to(root)
+        with pytest.raises(DataError, match="class folder d/loop has no readable image"):
+            scan_folders(root)
+
+    def test_what_is_no_file_is_not_waited_for(self, tmp_path: Path) -> None:
+        root = write_folders(tmp_path / "data", domains=("d",), classes=("c",), each=1)
+        os.mkfifo(root / "d" / "c" / "pipe.png")
+        assert scan_folders(root).unreadable == (("d/c/pipe.png", "it is no file"),)
+
+    def test_a_file_too_large_to_look_at_is_not_read(self, tmp_path: Path) -> None:
+        root = write_folders(tmp_path / "data", domains=("d",), classes=("c",), each=1)
+        with (root / "d" / "c" / "big.png").open("wb") as file:
+            file.truncate(MAX_FILE_BYTES + 1)
+        ((_, reason),) = scan_folders(root).unreadable
+        assert reason == "256,000,001 bytes are more than 256,000,000"
+
+    def test_a_picture_beside_the_class_folders_is_listed(self, data: Path) -> None:
+        (data / "line" / "loose.png").write_bytes(make_picture(99))
+        manifest = scan_folders(data)
+        assert len(manifest.pictures) == 20
+        assert manifest.unreadable == (("line/loose.png", "it lies outside a class folder"),)
+
 
 class TestRefusals:
     def test_empty_class(self, data: Path) -> None:
@@ -132,8 +168,8 @@ class TestRefusals:
         with pytest.raises(DataError, match="holds no images"):
             scan_folders(tmp_path)
 
-    def test_images_one_level_too_high(self, tmp_path: Path) -> None:
-        write_folders(tmp_path, domains=(".",), classes=("cat",), each=1)
+    def test_images_in_no_class_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "loose.png").write_bytes(make_picture(1))
         with pytest.raises(DataError, match="outside class folders: lay them out as DATA/domain"):
             scan_folders(tmp_path)
 

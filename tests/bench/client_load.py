@@ -1,0 +1,81 @@
+"""A bare load generator: requests made beforehand, sent as fast as they are answered, nothing kept.
+
+    python -m tests.bench.client_load URL KEY BODIES --at-once N
+
+asyncio streams without an HTTP library; an answer is read to its end and thrown away. Prints JSON.
+"""
+
+import argparse
+import asyncio
+import json
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+__all__ = ["read_bodies", "write_bodies"]
+
+
+def write_bodies(file: Path, bodies: Iterable[bytes]) -> None:
+    """Keep request bodies, each behind its length."""
+    with file.open("wb") as out:
+        for body in bodies:
+            out.write(len(body).to_bytes(8, "big") + body)
+
+
+def read_bodies(file: Path) -> Iterator[bytes]:
+    """What `write_bodies` kept."""
+    with file.open("rb") as source:
+        while length := source.read(8):
+            yield source.read(int.from_bytes(length, "big"))
+
+
+async def send_all(url: str, key: str, bodies: Sequence[bytes], at_once: int) -> float:
+    """Seconds from the first byte sent to the last received."""
+    waiting = iter(list(enumerate(bodies)))
+    place = urlsplit(url)
+    lanes = [await asyncio.open_connection(place.hostname, place.port) for _ in range(at_once)]
+    head = (
+        f"POST /v1/embeddings HTTP/1.1\r\nhost: {place.netloc}\r\nauthorization: Bearer {key}\r\n"
+        "content-type: application/json\r\n"
+    )
+
+    async def work(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for number, body in waiting:
+            more = f"idempotency-key: load-{number}\r\ncontent-length: {len(body)}\r\n\r\n"
+            writer.write((head + more).encode() + body)
+            await writer.drain()
+            await _read_answer(reader)
+
+    began = time.perf_counter()
+    await asyncio.gather(*(work(*lane) for lane in lanes))
+    seconds = time.perf_counter() - began
+    for _, writer in lanes:
+        writer.close()
+    return seconds
+
+
+async def _read_answer(reader: asyncio.StreamReader) -> None:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower().split("\r\n")
+    assert " 200 " in head[0], head[0]
+    fields = dict(line.split(": ", 1) for line in head[1:] if line)
+    await reader.readexactly(int(fields["content-length"]))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Send all, and print how long it took."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.client_load")
+    parser.add_argument("url")
+    parser.add_argument("key")
+    parser.add_argument("bodies", type=Path)
+    parser.add_argument("--at-once", type=int, required=True)
+    wanted = parser.parse_args(arguments)
+    bodies = list(read_bodies(wanted.bodies))
+    began = time.process_time()
+    seconds = asyncio.run(send_all(wanted.url, wanted.key, bodies, wanted.at_once))
+    cpu = time.process_time() - began
+    print(json.dumps({"seconds": seconds, "requests": len(bodies), "cpu_seconds": cpu}))
+
+
+if __name__ == "__main__":
+    main()
