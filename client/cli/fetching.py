@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from client.acquire import (
     name_run,
     recover,
 )
-from client.api import NotFoundError, VendorClient, VendorError
+from client.api import VendorError
 from client.budget import Budget, Budgets, Journal
 from client.cache import EmbeddingStore, Purpose
 from client.cache.store import FILE_VIEW
@@ -44,14 +44,15 @@ from client.data.descriptions import list_texts
 from client.data.views import name_views
 from client.errors import UsageError
 from client.settings import ClientSettings
+from client.teachers import NO_TERMS, Teacher, Terms, open_teacher
 from shared.digests import digest_text
-from shared.money import parse_usd, show_usd
+from shared.money import show_usd
 from shared.wire import ModelDocument
 
 DEFAULT_TEMPLATE = "a photo of a {}"
 """For a vendor that recommends none."""
 
-__all__ = ["FetchOrder", "carry_out", "find_model"]
+__all__ = ["FetchOrder", "carry_out"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,9 @@ class FetchOrder:
     narrowing: Narrowing
     descriptions: Path | None = None
     captions: Path | None = None
+    teacher: str | None = None
+    """None: what the settings say."""
+    terms: Terms = NO_TERMS
 
 
 def carry_out(order: FetchOrder, stop: threading.Event, *, as_json: bool) -> None:
@@ -82,14 +86,15 @@ def carry_out(order: FetchOrder, stop: threading.Event, *, as_json: bool) -> Non
     settings = ClientSettings.load()
     with (
         EmbeddingStore.open(settings.cache) as store,
-        VendorClient(sleep=stop.wait) as client,
+        closing(_open_teacher(order, settings, stop)) as teacher,
     ):
         with errors().status("reading the pictures"):
             manifest = scan_folders(order.data, memo=store.digests)
-        document = find_model(client, order.model)
+        with errors().status("asking the teacher what it is"):
+            document = teacher.describe(order.model, store.list_models)
         wants, sources = _choose(order, manifest, document)
         run = order.run or name_run(manifest.root, document.id)
-        desk = _Desk(order, client, store, Journal(store.database), Budgets(store.database), run)
+        desk = _Desk(order, teacher, store, Journal(store.database), Budgets(store.database), run)
         if order.dry_run:
             quote = desk.quote(wants, document)
             _print(as_json, manifest, quote, None, 0.0, open_requests=desk.open_requests())
@@ -103,14 +108,14 @@ class _Desk:
     """What a fetch works with."""
 
     order: FetchOrder
-    client: VendorClient
+    teacher: Teacher
     store: EmbeddingStore
     journal: Journal
     budgets: Budgets
     run: str
 
     def quote(self, wants: Wants, document: ModelDocument) -> Quote:
-        balance = parse_usd(self.client.balance.get().available_usd)
+        balance = self.teacher.read_balance()
         return make_quote(
             wants,
             document,
@@ -136,7 +141,7 @@ class _Desk:
     ) -> None:
         began = time.monotonic()
         purchaser = Purchaser(
-            self.client,
+            self.teacher,
             self.store,
             self.journal,
             sources,
@@ -169,6 +174,8 @@ class _Desk:
     def _set_cap(self, quote: Quote) -> None:
         if self.order.cap_nanousd is not None:
             self.budgets.set_cap(self.run, self.order.cap_nanousd)
+        elif quote.to_buy and quote.budget is None and not quote.cost_nanousd:
+            self.budgets.set_cap(self.run, 0)
         elif quote.to_buy and quote.budget is None:
             enough = show_usd(quote.cost_nanousd).lstrip("$")
             raise UsageError(
@@ -186,22 +193,8 @@ def _comforting() -> Iterator[None]:
         raise
 
 
-def find_model(client: VendorClient, model: str) -> ModelDocument:
-    """The document of `id` or `id@revision` on sale now. Raises UsageError for another one."""
-    name, _, revision = model.partition("@")
-    try:
-        document = client.models.get(name)
-    except NotFoundError as error:
-        names = ", ".join(sorted(item.id for item in client.models.list().data)) or "none"
-        raise UsageError(
-            f"the vendor serves no model {name!r}: choose one of {names} (`vl2v models`)"
-        ) from error
-    if revision and revision != document.revision:
-        raise UsageError(
-            f"the vendor now serves {name}@{document.revision}, not {revision}: leave out "
-            f"@{revision} to buy from the new revision"
-        )
-    return document
+def _open_teacher(order: FetchOrder, settings: ClientSettings, stop: threading.Event) -> Teacher:
+    return open_teacher(order.teacher or settings.teacher, settings, order.terms, sleep=stop.wait)
 
 
 def _choose(
