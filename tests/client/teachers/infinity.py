@@ -27,11 +27,13 @@ class StandInInfinity:
     dimension: int = 16
     weights: int = 0
     key: str | None = None
+    prefix: str = ""
+    """As of `--url-prefix`."""
     noise: float = 0.0
     """Added to each number anew in every answer, as other batch sizes do in half precision."""
     poison: bytes = b""
     """Content with these bytes in it fails inside: 500 for its whole request."""
-    faults: deque[int | str] = field(default_factory=deque)
+    faults: deque[int | str | None] = field(default_factory=deque)
     """Each embedding request takes the first: a status, `drop`, or `new weights`."""
     asked: list[list[str]] = field(default_factory=list)
     """The input of each embedding request."""
@@ -40,6 +42,9 @@ class StandInInfinity:
 
     def handle(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Said:
         path = urlsplit(target).path
+        if not path.startswith(self.prefix):
+            return _say({"detail": "Not Found"}, 404)
+        path = path.removeprefix(self.prefix)
         if self.key and headers.get("authorization") != f"Bearer {self.key}":
             return _say({"detail": "Unauthorized"}, 401)
         if (method, path) == ("GET", "/models"):
