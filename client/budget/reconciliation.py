@@ -50,10 +50,10 @@ class Reconciliation:
     journal_nanousd: int = 0
     vendor_nanousd: int = 0
     """Captured."""
+    differences: list[Difference] = field(default_factory=list)
     unmetered: int = 0
     """Requests of the journal that nobody else keeps books of."""
     unmetered_nanousd: int = 0
-    differences: list[Difference] = field(default_factory=list)
 
 
 def reconcile(

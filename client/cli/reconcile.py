@@ -57,7 +57,7 @@ def reconcile(
                 found = compare(client.charges.iterate(), client.charges.get)
         else:
             # Whoever asks no vendor has no key to ask one with.
-            found = compare((), {}.get)
+            found = compare((), lambda _key: None)
     if as_json:
         print_json(_describe(found))
     else:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from shared.codecs import Vector
 from tests.client.standin import Dropped
@@ -85,7 +85,7 @@ class StandInInfinity:
                 if min(image.size) < 3:
                     return f"An image in your request is too small for processing {image.size}."
                 image.load()
-        except Image.UnidentifiedImageError as error:
+        except UnidentifiedImageError as error:
             return f"error decoding data URI: {error}"
         except OSError as error:
             self.hangs = True

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from client.api import ImageInput, TextInput, VendorError
+from client.cache.documents import TeacherDocument
 from client.errors import UsageError
 from client.teachers import Teacher
 from client.teachers.terms import price_of
@@ -11,7 +12,7 @@ from tests.client.pictures import make_picture
 from tests.client.standin import BROKEN
 
 
-def nothing(_model: str) -> list:
+def nothing(_model: str) -> list[TeacherDocument]:
     """A cache in which no model is known."""
     return []
 
