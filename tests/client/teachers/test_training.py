@@ -70,8 +70,18 @@ def test_a_student_is_trained_and_answers(
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert {line["method"] for line in lines} == {"adip", "zero-shot"}
     (student,) = (tmp_path / "run").rglob("adip*/done")
-    seen = run("predict", str(student.parent), f"{study}/wash/dot/0.png", "--json")
+    words = ["predict", str(student.parent), f"{study}/wash/dot/0.png"]
+    seen = run(*words, "--json")
     assert seen.exit_code == 0, seen.output
+    words += ["--add-classes", "star", "--buy", "--budget", "1"]
+    if asked[0] != "vendor":
+        done = run(*words)
+        assert done.exit_code == 2
+        assert f"vl2v config --teacher {asked[0]}" in done.output
+    run("config", "--teacher", asked[0])
+    done = run(*words)
+    assert done.exit_code == 0, done.output
+    assert "star" in done.stdout
 
 
 def test_missing_vectors_say_whom_to_ask(
