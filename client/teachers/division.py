@@ -18,7 +18,7 @@ SHOWN = 300
 Ask = Callable[[Sequence[Input]], list[Outcome]]
 """Sends one request. Raises APIStatusError."""
 
-__all__ = ["Divider"]
+__all__ = ["ITS_OWN", "Divider"]
 
 
 @dataclass(slots=True)

@@ -28,6 +28,11 @@ from shared.wire import Document
 BUSY = frozenset({408, 429, 502, 503, 504})
 """Statuses after which the same request is sent again."""
 KINDS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"RIFF": "webp"}
+REMEDIES = {
+    401: "; set VL2V_TEACHER_API_KEY to a key that it takes",
+    403: "; set VL2V_TEACHER_API_KEY to a key that it takes",
+    404: "; check the model's name and the address: it is what stands before /embeddings",
+}
 SHOWN = 200
 """Characters of a server's own words: some repeat the whole request."""
 
@@ -143,9 +148,7 @@ class Endpoint:
 
     def _refuse(self, answer: Answer) -> APIStatusError:
         said = _read_words(answer.body)
-        remedy = ""
-        if answer.status in (401, 403):
-            remedy = "; set VL2V_TEACHER_API_KEY to a key that it takes"
+        remedy = REMEDIES.get(answer.status, "")
         kind = type(refusal(answer.status, b"", answer.headers))
         return kind(
             f"{self.url} answered {answer.status}{f': {said}' if said else ''}{remedy}",

@@ -13,7 +13,7 @@ from client.api import (
 from client.cache.documents import TeacherDocument
 from client.data.inspection import find_problem
 from client.errors import UsageError
-from client.teachers.division import Divider
+from client.teachers.division import ITS_OWN, Divider
 from client.teachers.endpoint import Endpoint
 from client.teachers.outcomes import INVALID, Outcome, make_result, make_unit, split_modalities
 from client.teachers.probe import PROBES, are_alike, name_revision, pack_probes, unpack_probes
@@ -129,7 +129,7 @@ class OpenAICompatibleTeacher:
             try:
                 answers += self._ask_probes(name, modality)
             except APIStatusError as error:
-                if error.status_code in (401, 403, 429) or error.status_code > 500:
+                if error.status_code not in ITS_OWN:
                     raise
                 raise UsageError(
                     f"{name} at {self._endpoint.url} embeds no {modality}s ({error}): choose a "
