@@ -110,6 +110,9 @@ class TestEndpoint:
         assert alone.run("fetch", str(data), VL2V_TEACHER_API_KEY="secret").returncode == 0
         shown = alone.run("config", VL2V_TEACHER_API_KEY="secret").stdout
         assert address in shown
+        healthy = alone.run("doctor")
+        assert healthy.returncode == 0
+        assert f"not asked: the teacher is {address}" in " ".join(healthy.stdout.split())
         assert "secret" not in shown
 
     def test_without_a_model_the_vendors_are_listed(self, command: Command, data: Path) -> None:
