@@ -19,7 +19,7 @@ from client.errors import UsageError
 DEFAULT_BASE_URL = "http://127.0.0.1:8000"
 ENV_PREFIX = "VL2V_"
 CONFIG_FILE = "config.json"
-STORED = ("api_key", "base_url", "cache_url", "insecure")
+STORED = ("api_key", "base_url", "cache_url", "insecure", "teacher", "teacher_api_key")
 """What the config file may hold."""
 
 Source = Literal["argument", "environment", "config file", "default"]
@@ -48,6 +48,10 @@ class ClientSettings(BaseSettings):
     """Path or SQLAlchemy URL of the cache; `client.db` in `home` when unset."""
     insecure: bool = False
     """Allow plain http to other machines; the key then travels readable."""
+    teacher: str = "vendor"
+    """Who is asked for vectors: vendor, openai:URL, or local:WEIGHTS."""
+    teacher_api_key: SecretStr | None = None
+    """The key of an openai:URL that wants one."""
 
     @classmethod
     def load(cls, **arguments: Any) -> Self:

@@ -18,13 +18,13 @@ from client.api import (
     InvalidInputError,
     RateLimitError,
     UnprocessableEntityError,
-    VendorClient,
     VendorError,
 )
 from client.budget import Batch, Entry, ItemOutcome, Journal, Settlement
 from client.cache import EmbeddingStore
 from client.data import DataError
 from client.failpoints import reach
+from client.teachers import Teacher
 from shared.errors import ErrorCode
 from shared.money import parse_usd
 from shared.wire import ChargeDocument
@@ -56,7 +56,7 @@ class Bought:
 class Purchaser:
     """Sends planned batches; safe to use from several threads."""
 
-    client: VendorClient
+    teacher: Teacher
     store: EmbeddingStore
     journal: Journal
     sources: Sources
@@ -141,11 +141,8 @@ class Purchaser:
         began = self.clock()
         while True:
             try:
-                return self.client.embeddings.create(
-                    input=items,
-                    model=batch.model,
-                    idempotency_key=batch.idempotency_key,
-                    embed_dtype="float16",
+                return self.teacher.embed(
+                    items, model=batch.model, idempotency_key=batch.idempotency_key
                 )
             except ConflictError as error:
                 patient = self.clock() - began < IN_FLIGHT_SECONDS
@@ -156,11 +153,12 @@ class Purchaser:
 
     def find_charge(self, batch: Batch) -> ChargeDocument | None:
         """The vendor's own record of the batch. Raises VendorError."""
-        charges = self.client.charges.list(idempotency_key=batch.idempotency_key).data
-        return charges[-1] if charges else None
+        return self.teacher.find_charge(batch.idempotency_key)
 
     def close_by_charge(self, batch: Batch) -> Bought | None:
         """Settle or fail a batch by the vendor's record alone, without sending it again."""
+        if not self.teacher.metered:
+            return self._close_by_cache(batch)
         charge = self.find_charge(batch)
         reach("recorded")
         if charge is not None and charge.state == "held":
@@ -174,6 +172,22 @@ class Purchaser:
         settlement = Settlement(parse_usd(charge.cost_usd), charge.id, charge.request_id)
         new = self.journal.settle(batch.idempotency_key, settlement) or 0
         held = self.store.held(batch.revision, batch.modality, batch.digests, view=batch.view)
+        return Bought(batch, len(held), (), new)
+
+    def _close_by_cache(self, batch: Batch) -> Bought | None:
+        """Where nobody keeps a record: what was kept was answered, the rest may be asked again."""
+        held = self.store.held(batch.revision, batch.modality, batch.digests, view=batch.view)
+        if not held:
+            self.journal.fail(batch.idempotency_key, "no vector of it was kept")
+            return None
+        lost = tuple(
+            ItemOutcome(digest, "not_kept", "no vector of it was kept")
+            for digest in batch.digests
+            if digest not in held
+        )
+        price = batch.max_cost_nanousd // len(batch.digests)
+        settlement = Settlement(price * len(held), failures=lost)
+        new = self.journal.settle(batch.idempotency_key, settlement) or 0
         return Bought(batch, len(held), (), new)
 
     def _read_receipt(self, batch: Batch, answer: EmbeddingResult) -> Settlement:
@@ -200,7 +214,8 @@ class Purchaser:
             return Bought(batch, 0, settlement.failures, new)
         if isinstance(error, RateLimitError) and error.code == ErrorCode.REPLAY_LIMIT:
             self._give_up_key(batch, error)
-        if is_final(error) and not error.retries and not sent_before:
+        certain = is_final(error) and not error.retries and not sent_before
+        if certain or not self.teacher.metered:
             self.journal.fail(key, str(error))
         else:
             self.journal.mark_unknown(key, str(error))

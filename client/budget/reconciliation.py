@@ -1,6 +1,6 @@
 """Whether this client's journal and the vendor's charges tell the same story, request by request."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -18,7 +18,14 @@ CONFIRMED = 200
 
 FindCharge = Callable[[str], ChargeDocument | None]
 
-__all__ = ["Difference", "Kind", "Reconciliation", "compare", "reconcile"]
+__all__ = [
+    "Difference",
+    "Kind",
+    "Reconciliation",
+    "compare",
+    "has_metered",
+    "reconcile",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,9 @@ class Reconciliation:
     vendor_nanousd: int = 0
     """Captured."""
     differences: list[Difference] = field(default_factory=list)
+    unmetered: int = 0
+    """Requests of the journal that nobody else keeps books of."""
+    unmetered_nanousd: int = 0
 
 
 def reconcile(
@@ -53,12 +63,14 @@ def reconcile(
     *,
     since_ns: int | None = None,
     until_ns: int | None = None,
+    unmetered: Collection[str] = (),
 ) -> Reconciliation:
     """Compare every request of the journal with the charge under its key, and the other way round.
 
     `charges` are all of the account, from `VendorClient.charges.iterate`; `find_charge` is
     `charges.get`. With instants, in nanoseconds since 1970, only what was planned or charged from the
-    one up to the other. Changes nothing. Raises what the two raise.
+    one up to the other. Requests to models of `unmetered`, each `id@revision`, are only counted.
+    Changes nothing. Raises what the two raise.
     """
     span = (since_ns, until_ns)
     found = Reconciliation()
@@ -66,6 +78,10 @@ def reconcile(
     known = {charge.idempotency_key: charge for charge in charges}
     for line, charge in _pair(database, known):
         if not _within(span, line, charge):
+            continue
+        if line is not None and charge is None and f"{line.model_id}@{line.revision}" in unmetered:
+            found.unmetered += 1
+            found.unmetered_nanousd += _paid(line)
             continue
         found.requests += line is not None
         found.charges += charge is not None
@@ -77,6 +93,12 @@ def reconcile(
     if len(found.differences) <= CONFIRMED:
         found.differences = list(_confirm(database, found.differences, find_charge))
     return found
+
+
+def has_metered(database: Database, unmetered: Collection[str]) -> bool:
+    """Whether somebody else keeps books of a request of the journal, or the journal is empty."""
+    asked = {f"{line.model_id}@{line.revision}" for line in read_history(database)}
+    return not asked or not asked <= set(unmetered)
 
 
 def compare(line: HistoryLine | None, charge: ChargeDocument | None) -> Difference | None:

@@ -17,12 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, Connection, and_, func, select, true
 
 from client.cache.database import Database
+from client.cache.documents import TeacherDocument
 from client.cache.inventory import KEY
 from client.cache.store import Purpose
 from client.cache.tables import embedding, model_document
 from client.errors import ClientError
 from shared.digests import DIGEST_BYTES
-from shared.wire import Modality, ModelDocument
+from shared.wire import Modality
 
 PAGE = 2000
 """Vectors read at a time."""
@@ -65,7 +66,7 @@ class Header(BaseModel):
     sha256: str
     """Of this document, with zeros in this place, and of every byte of the tensors; hexadecimal."""
     shelves: list[ArchivedShelf]
-    models: list[ModelDocument]
+    models: list[TeacherDocument]
     """Of the shelves' revisions; of one id, the last bought comes last."""
 
 
@@ -123,15 +124,20 @@ def _count_shelves(connection: Connection, where: ColumnElement[bool]) -> list[A
     return shelves
 
 
-def _read_models(connection: Connection, revisions: set[str]) -> list[ModelDocument]:
+def _read_models(connection: Connection, revisions: set[str]) -> list[TeacherDocument]:
     query = select(model_document).order_by(
         model_document.c.model_id, model_document.c.saved_ns, model_document.c.id
     )
     return [
-        ModelDocument.model_validate_json(row.document)
+        _without_place(TeacherDocument.model_validate_json(row.document))
         for row in connection.execute(query)
         if row.revision in revisions
     ]
+
+
+def _without_place(document: TeacherDocument) -> TeacherDocument:
+    """What kind of teacher it is, but neither its folder nor its address."""
+    return document.model_copy(update={"teacher": document.teacher.partition(":")[0]})
 
 
 def _write_header(header: Header) -> bytes:

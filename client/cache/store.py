@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 
 from client.cache.database import BUSY_SECONDS, Database, open_database
 from client.cache.digests import CHUNK, FileDigests
+from client.cache.documents import TeacherDocument
 from client.cache.spaces import require_one_space
 from client.cache.tables import embedding, model_document
 from client.cache.upserts import insert_missing
@@ -176,28 +177,32 @@ class EmbeddingStore:
                 .values(fresh)
             )
 
-    def model(self, model_id: str) -> ModelDocument:
+    def list_models(self, model_id: str | None = None) -> list[TeacherDocument]:
+        """Every model's document, or each revision's of one `id`, the last one bought from first."""
+        query = select(model_document.c.document)
+        if model_id is not None:
+            query = query.where(model_document.c.model_id == model_id)
+        newest = query.order_by(model_document.c.saved_ns.desc(), model_document.c.id.desc())
+        with self.database.read() as connection:
+            documents = connection.execute(newest).scalars().all()
+        return [TeacherDocument.model_validate_json(document) for document in documents]
+
+    def model(self, model_id: str) -> TeacherDocument:
         """The document under which `id`, or `id@revision`, was last bought.
 
         Raises ModelNotCached when nothing of it was, and SpacesMixed when the id alone does not say
         which of two spaces is meant.
         """
         name, _, revision = model_id.partition("@")
-        query = select(model_document.c.document).where(model_document.c.model_id == name)
-        if revision:
-            query = query.where(model_document.c.revision == revision)
-        newest = query.order_by(model_document.c.saved_ns.desc(), model_document.c.id.desc())
-        with self.database.read() as connection:
-            document = connection.execute(newest.limit(1)).scalar()
-        if document is None:
+        found = [one for one in self.list_models(name) if revision in ("", one.revision)]
+        if not found:
             raise ModelNotCached(
                 f"no vectors of model {model_id!r} were bought yet: "
                 f"type `vl2v fetch DATA --model {model_id} --budget 2.50`"
             )
-        found = ModelDocument.model_validate_json(document)
         if not revision:
-            require_one_space(self.database, found)
-        return found
+            require_one_space(self.database, found[0])
+        return found[0]
 
 
 def _rows_for(

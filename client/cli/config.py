@@ -1,8 +1,13 @@
 """`vl2v config`: what is set, and where it comes from."""
 
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from client.cli.screen import JsonFlag, print_json, print_table
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
 
 __all__ = ["config", "redact", "register"]
 
@@ -12,21 +17,33 @@ def register(app: typer.Typer) -> None:
     app.command()(config)
 
 
-def config(as_json: JsonFlag = False) -> None:
+def config(
+    teacher: Annotated[
+        str | None,
+        typer.Option(help="Store who is asked from now on: vendor, openai:URL or local:WEIGHTS."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
     """The settings as they are resolved: argument > environment > config file > default.
 
     Example: vl2v config --json
     """
-    from client.settings import ClientSettings, config_file
+    from client.settings import ClientSettings, config_file, store_settings
+
+    if teacher is not None:
+        from client.teachers.choosing import check_spec
+
+        store_settings(teacher=check_spec(teacher))
 
     settings = ClientSettings.load()
-    key = settings.api_key.get_secret_value() if settings.api_key else None
     values = {
-        "api_key": redact(key),
+        "api_key": _show_key(settings.api_key),
         "base_url": settings.base_url,
         "home": str(settings.home),
         "cache_url": settings.cache,
         "insecure": settings.insecure,
+        "teacher": settings.teacher,
+        "teacher_api_key": _show_key(settings.teacher_api_key),
     }
     rows = [
         {"name": name, "value": value, "source": settings.source(name)}
@@ -42,6 +59,10 @@ def config(as_json: JsonFlag = False) -> None:
             for row in rows
         ],
     )
+
+
+def _show_key(key: "SecretStr | None") -> str | None:
+    return redact(key.get_secret_value() if key else None)
 
 
 def redact(key: str | None) -> str | None:

@@ -98,7 +98,13 @@ def _check_books() -> str:
 
 def _check_vendor() -> str:
     from client.api import VendorClient
+    from client.cache.documents import VENDOR
+    from client.settings import ClientSettings
     from shared.money import parse_usd, show_usd
+
+    settings = ClientSettings.load()
+    if settings.teacher != VENDOR and not settings.api_key:
+        return f"not asked: the teacher is {settings.teacher}"
 
     with VendorClient(max_retries=0, timeout=10) as client:
         balance = client.balance.get()

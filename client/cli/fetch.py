@@ -29,7 +29,26 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
             help="Folder DATA/domain/class/image or DATA/class/image, or a CSV of paths."
         ),
     ],
-    model: Annotated[str, typer.Option(help="The teacher: an id of `vl2v models`.")],
+    model: Annotated[
+        str,
+        typer.Option(help="The teacher's model: an id of `vl2v models`; needed if it has several."),
+    ] = "",
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            help="vendor, openai:URL (infinity and its like), or local:WEIGHTS; default of `vl2v config`."
+        ),
+    ] = None,
+    item_price: Annotated[
+        str | None,
+        typer.Option(help="Dollars to count per item of a teacher that sends no bill; default 0."),
+    ] = None,
+    logit_scale: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01, help="Of an openai:URL, which publishes none; default: fitted on the sources."
+        ),
+    ] = None,
     budget: Annotated[
         str | None, typer.Option(help="Dollars this run may spend in all, like 2.50.")
     ] = None,
@@ -115,10 +134,12 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
     Exit code 3 when the budget ends first; run it again with a larger one to go on.
 
     Example: vl2v fetch DATA --model icon-clip --budget 2.50 --target solid
+    Example: vl2v fetch DATA --teacher openai:http://127.0.0.1:7997 --model clip
     """
     from client.cli.fetching import carry_out
     from client.cli.narrowing import Narrowing
     from client.cli.order import FetchOrder
+    from client.teachers import Terms
 
     if templates and prompts != "vendor":
         raise UsageError(f"--prompts {prompts} has texts of its own: leave out --templates")
@@ -147,13 +168,15 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
         ),
         descriptions=descriptions,
         captions=captions,
+        teacher=teacher,
+        terms=Terms(read_budget(item_price, "--item-price"), logit_scale),
     )
     with _interruptible() as stop:
         carry_out(order, stop, as_json=as_json)
 
 
-def read_budget(text: str | None) -> int | None:
-    """Nano-dollars of a --budget; None where none was given. Raises UsageError."""
+def read_budget(text: str | None, option: str = "--budget") -> int | None:
+    """Nano-dollars of an option; None where none was given. Raises UsageError."""
     from shared.money import parse_usd
 
     if text is None:
@@ -161,9 +184,9 @@ def read_budget(text: str | None) -> int | None:
     try:
         cap = parse_usd(text.removeprefix("$"))
     except ValueError as error:
-        raise UsageError(f"--budget: {error}") from error
+        raise UsageError(f"{option}: {error}") from error
     if cap < 0:
-        raise UsageError("--budget: a budget is not negative")
+        raise UsageError(f"{option}: an amount is not negative")
     return cap
 
 

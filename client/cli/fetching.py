@@ -23,7 +23,7 @@ from client.acquire import (
     name_run,
     recover,
 )
-from client.api import NotFoundError, VendorClient, VendorError
+from client.api import VendorError
 from client.budget import Budget, Budgets, Caps, Journal
 from client.cache import EmbeddingStore, require_same_space
 from client.cli.fetch_bar import run_with_bar
@@ -33,10 +33,11 @@ from client.cli.screen import errors, print_json
 from client.cli.stocktaking import Stock, read_stock
 from client.errors import UsageError
 from client.settings import ClientSettings
-from shared.money import parse_usd, show_usd
+from client.teachers import Teacher, open_teacher
+from shared.money import show_usd
 from shared.wire import ModelDocument
 
-__all__ = ["carry_out", "find_model"]
+__all__ = ["carry_out"]
 
 
 def carry_out(order: FetchOrder, stop: threading.Event, *, as_json: bool) -> None:
@@ -48,14 +49,15 @@ def carry_out(order: FetchOrder, stop: threading.Event, *, as_json: bool) -> Non
     settings, retries = ClientSettings.load(), Retries()
     with (
         EmbeddingStore.open(settings.cache) as store,
-        VendorClient(sleep=stop.wait, on_retry=retries.hear) as client,
+        closing(_open_teacher(order, settings, retries, stop)) as teacher,
         closing(Scratch()) as scratch,
     ):
         stock = read_stock(order, store.digests, scratch)
-        document = find_model(client, order.model)
+        with errors().status("asking the teacher what it is"):
+            document = teacher.describe(order.model, store.list_models)
         require_same_space(store.database, document, order.model)
         run = order.run or name_run(stock.source.data, document.id)
-        desk = _Desk(order, client, store, run, stock, document, scratch, retries)
+        desk = _Desk(order, teacher, store, run, stock, document, scratch, retries)
         if order.dry_run:
             quote = desk.quote()
             _print(as_json, stock.catalogue, quote, None, open_requests=desk.open_requests())
@@ -69,7 +71,7 @@ class _Desk:
     """What a fetch works with."""
 
     order: FetchOrder
-    client: VendorClient
+    teacher: Teacher
     store: EmbeddingStore
     run: str
     stock: Stock
@@ -96,7 +98,7 @@ class _Desk:
             journal=self.journal,
             run=self.run,
             budget=self._budget(),
-            balance_nanousd=parse_usd(self.client.balance.get().available_usd),
+            balance_nanousd=self.teacher.read_balance(),
             scratch=self.scratch,
         )
 
@@ -109,7 +111,7 @@ class _Desk:
         began = time.monotonic()
         wants, sources = self.stock.choose(self.order, self.document)
         purchaser = Purchaser(
-            self.client,
+            self.teacher,
             self.store,
             self.journal,
             sources,
@@ -153,13 +155,13 @@ class _Desk:
 
     def _set_cap(self, quote: Quote) -> None:
         cap, project = self.order.cap_nanousd, self.order.project
-        if cap is None and quote.budget is None:
-            if quote.to_buy:
+        if cap is None and quote.budget is None and quote.to_buy:
+            if quote.cost_nanousd:
                 enough = show_usd(quote.cost_nanousd).lstrip("$")
                 raise UsageError(
                     f"say how many dollars this run may spend: --budget {enough} covers it"
                 )
-            return
+            cap = 0  # of a teacher that costs nothing
         caps: Caps = {} if cap is None else {"cap_nanousd": cap}
         if caps or project is not None:
             self.budgets.change_run(self.run, caps, into=project)
@@ -175,22 +177,11 @@ def _comforting() -> Iterator[None]:
         raise
 
 
-def find_model(client: VendorClient, model: str) -> ModelDocument:
-    """The document of `id` or `id@revision` on sale now. Raises UsageError for another one."""
-    name, _, revision = model.partition("@")
-    try:
-        document = client.models.get(name)
-    except NotFoundError as error:
-        names = ", ".join(sorted(item.id for item in client.models.list().data)) or "none"
-        raise UsageError(
-            f"the vendor serves no model {name!r}: choose one of {names} (`vl2v models`)"
-        ) from error
-    if revision and revision != document.revision:
-        raise UsageError(
-            f"the vendor now serves {name}@{document.revision}, not {revision}: leave out "
-            f"@{revision} to buy from the new revision"
-        )
-    return document
+def _open_teacher(
+    order: FetchOrder, settings: ClientSettings, retries: Retries, stop: threading.Event
+) -> Teacher:
+    spec = order.teacher or settings.teacher
+    return open_teacher(spec, settings, order.terms, sleep=stop.wait, on_retry=retries.hear)
 
 
 def _print(

@@ -6,6 +6,7 @@ from pathlib import Path
 from client.cache import Purpose
 from client.cli.narrowing import Narrowing
 from client.data import PromptStyle
+from client.teachers import NO_TERMS, Terms
 
 __all__ = ["FetchOrder"]
 
@@ -31,6 +32,9 @@ class FetchOrder:
     narrowing: Narrowing
     descriptions: Path | None = None
     captions: Path | None = None
+    teacher: str | None = None
+    """None: what the settings say."""
+    terms: Terms = NO_TERMS
 
     @property
     def compares(self) -> bool:

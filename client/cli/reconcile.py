@@ -1,5 +1,6 @@
 """`vl2v reconcile`: this client's journal against the vendor's charges."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -38,20 +39,25 @@ def reconcile(
     Example: vl2v reconcile --since 2026-11-01
     """
     from client.api import VendorClient
+    from client.budget.reconciliation import has_metered
     from client.budget.reconciliation import reconcile as compare_all
+    from client.settings import ClientSettings
 
-    with (
-        open_store(cache) as store,
-        VendorClient() as client,
-        errors().status("reading the vendor's charges"),
-    ):
-        found = compare_all(
+    with open_store(cache) as store, errors().status("reading the vendor's charges"):
+        unmetered = {one.name for one in store.list_models() if not one.metered}
+        compare = partial(
+            compare_all,
             store.database,
-            client.charges.iterate(),
-            client.charges.get,
             since_ns=read_time_ns(since),
             until_ns=read_time_ns(until),
+            unmetered=unmetered,
         )
+        if ClientSettings.load().api_key or has_metered(store.database, unmetered):
+            with VendorClient() as client:
+                found = compare(client.charges.iterate(), client.charges.get)
+        else:
+            # Whoever asks no vendor has no key to ask one with.
+            found = compare((), lambda _key: None)
     if as_json:
         print_json(_describe(found))
     else:
@@ -66,6 +72,8 @@ def _describe(found: Any) -> dict[str, Any]:
         "charges": found.charges,
         "journal_usd": format_usd(found.journal_nanousd),
         "vendor_usd": format_usd(found.vendor_nanousd),
+        "unmetered": found.unmetered,
+        "unmetered_usd": format_usd(found.unmetered_nanousd),
         "differences": [_describe_difference(one) for one in found.differences],
     }
 
@@ -113,3 +121,8 @@ def _show(found: Any) -> None:
         f"{found.requests} requests here for {show_usd(found.journal_nanousd)}, {found.charges} "
         f"charges there for {show_usd(found.vendor_nanousd)}; {len(found.differences)} differences"
     )
+    if found.unmetered:
+        results().print(
+            f"{found.unmetered} more for {show_usd(found.unmetered_nanousd)} went to teachers that "
+            "keep no books: there is nothing to reconcile them with"
+        )

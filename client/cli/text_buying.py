@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Collection
+from contextlib import closing
 
 from client.acquire import (
     Fetch,
@@ -14,15 +15,15 @@ from client.acquire import (
     make_quote,
     recover,
 )
-from client.api import VendorClient
 from client.budget import Budgets, Journal
 from client.cache import EmbeddingStore
-from client.cli.fetching import find_model
+from client.cache.documents import TeacherDocument
 from client.cli.screen import errors
 from client.errors import UsageError
+from client.settings import ClientSettings
+from client.teachers import open_teacher
 from shared.digests import digest_text
 from shared.money import show_usd
-from shared.wire import ModelDocument
 
 __all__ = ["buy_texts"]
 
@@ -38,10 +39,14 @@ def buy_texts(
     began, stop = time.monotonic(), threading.Event()
     wants = Wants("evaluation", {}, {digest_text(text): text for text in texts})
     journal, budgets = Journal(store.database), Budgets(store.database)
-    with VendorClient() as client, hold_run(store.database, run):
-        document = _require_revision(find_model(client, model.partition("@")[0]), model)
+    settings = ClientSettings.load()
+    _require_kind(settings.teacher, store.model(model))
+    teacher = open_teacher(settings.teacher, settings)
+    with closing(teacher), hold_run(store.database, run):
+        document = teacher.describe(model.partition("@")[0], store.list_models)
+        _require_revision(document, model)
         purchaser = Purchaser(
-            client, store, journal, Sources({}, wants.texts), document.rebuy_free_days
+            teacher, store, journal, Sources({}, wants.texts), document.rebuy_free_days
         )
         receipt = Receipt()
         for bought in recover(purchaser, run, stop=stop):
@@ -51,6 +56,8 @@ def buy_texts(
         errors().print(f"{quote.to_buy} class texts to buy for {cost} at most", markup=False)
         if cap_nanousd is not None:
             budgets.set_cap(run, cap_nanousd)
+        elif quote.to_buy and budgets.get(run) is None and not quote.cost_nanousd:
+            budgets.set_cap(run, 0)
         elif quote.to_buy and budgets.get(run) is None:
             raise UsageError(
                 f"say how many dollars this may cost: --budget {cost.lstrip('$')} covers it"
@@ -66,10 +73,20 @@ def buy_texts(
     return receipt
 
 
-def _require_revision(document: ModelDocument, model: str) -> ModelDocument:
-    if f"{document.id}@{document.revision}" == model:
-        return document
+def _require_kind(spec: str, document: TeacherDocument) -> None:
+    """Raises UsageError when the settings name another kind of teacher than the student's."""
+    kind = document.teacher.partition(":")[0]
+    if spec.partition(":")[0] != kind:
+        raise UsageError(
+            f"this student learned from {document.teacher}, and the settings say to ask {spec}: type "
+            f"`vl2v config --teacher {document.teacher}`, or set VL2V_TEACHER"
+        )
+
+
+def _require_revision(document: TeacherDocument, model: str) -> None:
+    if document.name == model:
+        return
     raise UsageError(
-        f"the vendor now serves {document.id}@{document.revision}, and this student answers in the "
-        f"space of {model}, whose texts can be bought no more: train again on the new revision"
+        f"the teacher now answers as {document.name}, and this student answers in the space of "
+        f"{model}, whose texts can be bought no more: train again on the new revision"
     )

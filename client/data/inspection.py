@@ -15,7 +15,7 @@ MAX_PIXELS = 89_478_485
 MAX_FILE_BYTES = 256_000_000
 """A file beyond it is not read into memory to be looked at."""
 
-__all__ = ["FORMATS", "MAX_FILE_BYTES", "MAX_PIXELS", "SUFFIXES", "inspect_file"]
+__all__ = ["FORMATS", "MAX_FILE_BYTES", "MAX_PIXELS", "SUFFIXES", "find_problem", "inspect_file"]
 
 
 def inspect_file(path: Path) -> Inspection:
@@ -27,11 +27,12 @@ def inspect_file(path: Path) -> Inspection:
         data = path.read_bytes()
     except OSError as error:
         return Inspection(None, f"cannot be read: {error.strerror or error}")
-    problem = _find_problem(data)
+    problem = find_problem(data)
     return Inspection(None, problem) if problem else Inspection(digest_image(data))
 
 
-def _find_problem(data: bytes) -> str | None:
+def find_problem(data: bytes) -> str | None:
+    """Why a teacher cannot be asked about these bytes, in a few words; None when it can."""
     if not data:
         return "the file is empty"
     try:

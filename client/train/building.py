@@ -20,6 +20,7 @@ from client.train.plus import PlusTask, centre_styles, lean_texts, trust_weights
 from client.train.plus_methods import IDEAS, find_switches
 from client.train.querying import read_targets, stored_views
 from client.train.rivals import ContrastiveTask, FeatureTask, TextHeadTask
+from client.train.scale import find_scale
 from client.train.student import Student, StudentSpec, build_student
 from client.train.tasks import AlignmentTask, ClassificationTask, Task
 from client.train.teacher import Teacher
@@ -83,10 +84,10 @@ class Materials:
         """k"""
         return len(self.fold.manifest.classes)
 
-    @property
+    @cached_property
     def logit_scale(self) -> float:
-        """The teacher's published multiplier of cosines, 1/τ of its own training."""
-        return require_teacher(self.config, self.teacher).document.logit_scale
+        """The teacher's multiplier of cosines, 1/τ of its own training."""
+        return find_scale(require_teacher(self.config, self.teacher), self.fold)
 
     def _repeat(self, values: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.tile(values, len(stored_views(self.fold))))

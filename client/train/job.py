@@ -13,6 +13,7 @@ from client.train.fold import Fold
 from client.train.pixels import Pixels, Report
 from client.train.runs import RunFolder
 from client.train.sampling import DomainSampler
+from client.train.scale import find_scale
 from client.train.teacher import Teacher
 
 __all__ = ["Job", "label_report"]
@@ -50,10 +51,10 @@ class Job:
         config = self.config
         return DomainSampler(domains, config.batch, config.trial_seed, config.sampling)
 
-    @property
+    @cached_property
     def logit_scale(self) -> float:
-        """The teacher's multiplier of cosines; 1 without a teacher."""
-        return self.teacher.document.logit_scale if self.teacher else 1.0
+        """The teacher's multiplier of cosines on this fold; 1 without a teacher."""
+        return find_scale(self.teacher, self.fold) if self.teacher else 1.0
 
 
 def label_report(report: Report, label: str, between: str = " · ") -> Report:

@@ -19,6 +19,7 @@ from client.train.methods import Method, find_method
 from client.train.mixing import blend_backbones
 from client.train.plus_methods import find_switches
 from client.train.results import describe_result
+from client.train.scale import find_scale
 from client.train.spending import count_spending
 from client.train.stages import align, distill, open_notes
 from client.train.student import Student
@@ -105,7 +106,7 @@ def _ask_teacher(teacher: Teacher, fold: Fold) -> Answers:
     """The teacher's own answers where evaluating it needs them."""
     images, texts = teacher.read_images(fold, fold.asked, "evaluation"), teacher.read_texts(fold)
     scores = np.full((len(fold.manifest.pictures), len(texts)), np.nan, dtype=np.float32)
-    scores[fold.asked] = teacher.document.logit_scale * images @ texts.T
+    scores[fold.asked] = find_scale(teacher, fold) * images @ texts.T
     return Answers(scores)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from client.cache.documents import TeacherDocument
 from client.cache.store import FILE_VIEW, EmbeddingStore, Purpose
 from client.data.descriptions import Captions, Descriptions
 from client.data.prompts import PromptStyle, make_prompts
@@ -13,7 +14,6 @@ from client.train.fold import Fold, Rows
 from shared.codecs import Vector
 from shared.digests import digest_text
 from shared.money import parse_usd, show_usd
-from shared.wire import ModelDocument
 
 __all__ = ["Teacher", "fetch_command"]
 
@@ -23,7 +23,7 @@ class Teacher:
     """One model's bought vectors."""
 
     store: EmbeddingStore
-    document: ModelDocument
+    document: TeacherDocument
     style: PromptStyle = "vendor"
     descriptions: Descriptions | None = None
     """Replace the prompts with one described text a class."""
@@ -127,6 +127,8 @@ class Teacher:
         price = self.document.price_per_image_usd if images else self.document.price_per_text_usd
         cost = show_usd(missing * parse_usd(price))
         model = self.document.id
+        if not self.document.metered:
+            more = f"--teacher {self.document.teacher} {more}".rstrip()
         raise MissingVectors(
             f"{missing} of the {len(wanted)} {what} needed for {purpose} are not in the cache; "
             f"at today's price they cost {cost}. Buy them with: "

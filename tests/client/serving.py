@@ -4,8 +4,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Protocol
 
-from tests.client.standin import Dropped, StandInVendor
+from tests.client.standin import Dropped
+
+
+class Answering(Protocol):
+    """What can be put behind HTTP; raises Dropped to break the connection."""
+
+    def handle(
+        self, method: str, target: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], bytes]: ...
 
 
 class QuietServer(ThreadingHTTPServer):
@@ -18,7 +27,7 @@ class QuietServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def serve(vendor: StandInVendor) -> Iterator[str]:
+def serve(vendor: Answering) -> Iterator[str]:
     """Answer until the block ends; yields the address."""
 
     class Handler(BaseHTTPRequestHandler):

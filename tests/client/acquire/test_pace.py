@@ -10,6 +10,7 @@ from client.acquire.purchase import Bought, FetchInterrupted
 from client.api import RateLimitError
 from client.budget import Batch
 from client.errors import ClientError
+from client.teachers import VendorTeacher
 from shared.wire import ModelDocument
 from tests.client.shop import RUN, Shop, instant
 
@@ -30,7 +31,7 @@ class Clock:
 def make_fetch(shop: Shop, retries: Retries, *, in_flight: int = 16) -> Fetch:
     """A fetch whose client tells of its retries."""
     purchaser = Purchaser(
-        shop.vendor.client(sleep=instant, on_retry=retries.hear),
+        VendorTeacher(shop.vendor.client(sleep=instant, on_retry=retries.hear)),
         shop.store,
         shop.journal,
         Sources(shop.images, shop.texts),
@@ -112,7 +113,7 @@ class TestPatience:
         assert planned is not None
         shop.journal.plan(planned.batch)
         purchaser = kind(
-            shop.vendor.client(sleep=instant),
+            VendorTeacher(shop.vendor.client(sleep=instant)),
             shop.store,
             shop.journal,
             fetch.purchaser.sources,

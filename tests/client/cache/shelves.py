@@ -6,8 +6,9 @@ import numpy as np
 
 from client.budget import Batch, Budgets, ItemOutcome, Journal, Settlement
 from client.cache import EmbeddingStore, Purpose
+from client.cache.documents import TeacherDocument
 from shared.codecs import Vector
-from shared.wire import Modality, ModelDocument
+from shared.wire import Modality
 from tests.client.standin import StandInVendor
 
 REVISION = "0123456789abcdef"
@@ -24,9 +25,9 @@ def unit(number: int, size: int = DIMENSION) -> Vector:
     return (raw / np.linalg.norm(raw)).astype(np.float32)
 
 
-def make_document(revision: str = REVISION) -> ModelDocument:
+def make_document(revision: str = REVISION) -> TeacherDocument:
     vendor = StandInVendor(revision=revision, dimension=DIMENSION)
-    return ModelDocument.model_validate(vendor.model_document())
+    return TeacherDocument.model_validate(vendor.model_document())
 
 
 def buy(

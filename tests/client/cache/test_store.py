@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from client.cache import EmbeddingStore, ModelNotCached
-from shared.wire import ModelDocument
+from client.cache.documents import TeacherDocument
 from tests.client.standin import StandInVendor
 
 digests = st.binary(min_size=32, max_size=32)
@@ -101,7 +101,7 @@ class TestPurposes:
 class TestModels:
     def test_the_latest_bought_document_answers_to_the_id(self, store) -> None:
         old, new = (
-            ModelDocument.model_validate(StandInVendor(revision=name).model_document())
+            TeacherDocument.model_validate(StandInVendor(revision=name).model_document())
             for name in ("aaaa", "bbbb")
         )
         for document in (old, new, old):
