@@ -88,6 +88,12 @@ class TestLines:
         assert first == {"request_id": "a", "charge_id": "charge of a"}
         assert second == {"request_id": "b", "charge_id": "charge of b"}
 
+    async def test_the_next_request_of_a_connection_begins_with_empty_notes(self) -> None:
+        notes.begin("a")
+        await self.pay("a")
+        notes.begin("b")
+        assert notes.add_notes(None, "info", {}) == {"request_id": "b"}
+
     async def pay(self, name: str) -> None:
         notes.note(charge_id=f"charge of {name}")
 
