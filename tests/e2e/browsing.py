@@ -11,6 +11,8 @@ from typing import Any
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from vendor_api.dashboard.visitors import COOKIE
+
 SERIOUS = {"serious", "critical"}
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 800}
@@ -59,6 +61,12 @@ class Tab:
         tab.page.on("console", tab._hear)
         tab.page.on("pageerror", lambda error: tab.complaints.append(f"error: {error}"))
         return tab
+
+    def become(self, token: str, address: str) -> None:
+        """Have the session of that token."""
+        self.page.context.add_cookies(
+            [{"name": COOKIE, "value": token, "url": f"{address}/dashboard"}]
+        )
 
     def _hear(self, message: Any) -> None:
         if message.type in ("error", "warning"):

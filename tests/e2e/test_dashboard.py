@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from client.api import AuthenticationError, VendorClient
@@ -15,9 +16,10 @@ from tests.e2e.browsing import DESKTOP, PHONE, Tab, open_chromium
 from vendor_api.admin import actions
 from vendor_api.auth.pepper import open_pepper
 from vendor_api.dashboard.navigation import PAGES
-from vendor_api.dashboard.visitors import COOKIE
 from vendor_api.db import open_database, read_clock
-from vendor_api.demo.seed import PEOPLE, plant
+from vendor_api.demo.customers import PEOPLE
+from vendor_api.demo.screenshots import Shot, take_shots
+from vendor_api.demo.seed import plant
 from vendor_api.people.founding import first_admin_file
 from vendor_api.people.roster import find_named
 from vendor_api.people.sessions import open_session
@@ -192,8 +194,7 @@ def test_every_page_is_for_everybody(browser: Browser, month: Any, serve_vendor:
         ]
         for look in looks:
             tab = Tab.open(browser, serving.url, **look)
-            cookie = {"name": COOKIE, "value": token, "url": f"{serving.url}/dashboard"}
-            tab.page.context.add_cookies([cookie])
+            tab.become(token, serving.url)
             for path in paths:
                 tab.goto(path)
                 tab.page.wait_for_load_state("networkidle")
@@ -208,8 +209,7 @@ def test_it_works_by_keyboard_and_without_scripts(
     url, pepper_file, token, _ = month
     with serve_vendor(url, pepper_file) as serving:
         tab = Tab.open(browser, serving.url, viewport=DESKTOP)
-        cookie = {"name": COOKIE, "value": token, "url": f"{serving.url}/dashboard"}
-        tab.page.context.add_cookies([cookie])
+        tab.become(token, serving.url)
         tab.goto("/dashboard")
         page = tab.page
         page.keyboard.press("Tab")
@@ -223,9 +223,31 @@ def test_it_works_by_keyboard_and_without_scripts(
         page.reload()
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == after
         plain = Tab.open(browser, serving.url, java_script_enabled=False)
-        plain.page.context.add_cookies([cookie])
+        plain.become(token, serving.url)
         plain.goto("/dashboard/charges?state=held")
         plain.goto("/dashboard")
         expect(plain.page.get_by_role("link", name="Charged today", exact=True)).to_be_visible()
         send(plain.page, "Log out")
         expect(plain.page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+@pytest.mark.slow
+def test_pictures_are_taken_of_every_kind_of_page(
+    browser: Browser, month: Any, serve_vendor: Any, tmp_path: Path
+) -> None:
+    url, pepper_file, token, _ = month
+    shots = [
+        Shot("now", "/dashboard", "light", phone=False),
+        Shot("login", "/dashboard/login", "dark", phone=True, logged_in=False),
+    ]
+    with serve_vendor(url, pepper_file) as serving:
+        total = take_shots(browser, serving.url, token, shots, tmp_path)
+    sizes = {}
+    for path in tmp_path.iterdir():
+        with Image.open(path) as picture:
+            sizes[path.name] = (picture.format, picture.size)
+    assert sizes == {
+        "now-desktop-light.webp": ("WEBP", (1280, 800)),
+        "login-phone-dark.webp": ("WEBP", (390, 844)),
+    }
+    assert 0 < total < 200_000

@@ -1,27 +1,14 @@
 """Warnings before an account runs dry: a threshold for each account that somebody watches."""
 
-from dataclasses import dataclass
-
 from sqlalchemy import Connection, delete, select
 
 from shared.money import MAX_NANOUSD, format_usd
 from vendor_api.admin.log import record_action
-from vendor_api.db.tables import account, account_balance, low_balance_alert
+from vendor_api.db.tables import low_balance_alert
 from vendor_api.db.upsert import insert
 from vendor_api.ledger.accounts import find_account
-from vendor_api.ledger.balance import AVAILABLE
 
-__all__ = ["LowAccount", "change_threshold", "list_low_accounts", "read_threshold"]
-
-
-@dataclass(frozen=True, slots=True)
-class LowAccount:
-    """An account that has less than somebody wanted to be warned of."""
-
-    id: str
-    name: str
-    available_nanousd: int
-    threshold_nanousd: int
+__all__ = ["change_threshold", "read_threshold"]
 
 
 def change_threshold(
@@ -52,22 +39,6 @@ def change_threshold(
         subject=found.id,
         detail={"threshold_usd": shown},
     )
-
-
-def list_low_accounts(connection: Connection) -> list[LowAccount]:
-    """Accounts that are not closed and have less available than their threshold, by name."""
-    query = (
-        select(
-            account.c.id,
-            account.c.name,
-            AVAILABLE.label("available"),
-            low_balance_alert.c.threshold_nanousd,
-        )
-        .join(account_balance, account_balance.c.account_id == account.c.id)
-        .join(low_balance_alert, low_balance_alert.c.account_id == account.c.id)
-        .where(low_balance_alert.c.threshold_nanousd > AVAILABLE, account.c.status != "closed")
-    )
-    return [LowAccount(*row) for row in connection.execute(query.order_by(account.c.name))]
 
 
 def read_threshold(connection: Connection, account_id: str) -> int | None:

@@ -107,7 +107,6 @@ def _serve(settings: VendorSettings) -> None:
     from vendor_api.ledger.ledger import Ledger
     from vendor_api.logs import configure_logs
     from vendor_api.metrics import Metrics
-    from vendor_api.people.founding import offer_first_admin
     from vendor_api.server import bind, run_server, url_of
 
     configure_logs(json=settings.log_json, level=settings.log_level)
@@ -127,7 +126,7 @@ def _serve(settings: VendorSettings) -> None:
         if lock.exclusive:
             asyncio.run(ledger.expire_orphans())
         pepper = open_pepper(settings.database_url, settings.key_pepper_file)
-        token_file = offer_first_admin(settings.database_url, settings.key_pepper_file)
+        token_file = _offer_first_admin(settings)
         authenticator = Authenticator.open(settings.database_url, pepper)
         stack.callback(lambda: asyncio.run(authenticator.close()))
         engines = load_engines(settings, metrics)
@@ -155,6 +154,20 @@ def _leave(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _offer_first_admin(settings: VendorSettings) -> Path | None:
+    from vendor_api.people.founding import offer_first_admin
+
+    try:
+        return offer_first_admin(settings.database_url, settings.key_pepper_file)
+    except OSError as error:
+        typer.echo(
+            f"no admin yet, and no file for a first one's token ({error}): "
+            "run `vl2v-vendor people create NAME --role admin`",
+            err=True,
+        )
+        return None
 
 
 def describe_start(url: str, token_file: Path | None) -> tuple[dict[str, str | int], str]:

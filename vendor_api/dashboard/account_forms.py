@@ -9,7 +9,7 @@ from vendor_api.dashboard.form_pages import Entry, Form
 from vendor_api.dependencies import Shop
 
 _DOLLARS = "US dollars with a point and at most nine decimals, like 2.50."
-_REASON = Entry("reason", "Reason", "Kept in the audit log, for whoever asks later.", "area")
+_REASON = Entry("reason", "Reason", "Kept in the audit log, for whoever asks later.")
 _REASON_DEMANDED = replace(_REASON, required=True)
 
 OPENING = Form(

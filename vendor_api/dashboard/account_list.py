@@ -1,14 +1,14 @@
 """Every account in one table: its balance, how long that lasts, and what needs a look."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 
+from vendor_api.admin.runway import UNUSED, Pace, list_paces
 from vendor_api.dashboard.cap_shares import CapShare, list_cap_shares
 from vendor_api.dashboard.figures import Figures, Instant, Nanousd
-from vendor_api.dashboard.runway import UNUSED, Pace, list_paces
 from vendor_api.db.tables import account, account_balance, api_key, low_balance_alert
 from vendor_api.ledger.balance import AVAILABLE
 from vendor_api.ledger.commands import UnknownAccount
@@ -32,7 +32,7 @@ class AccountSearch(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    q: str = Field(default="", max_length=200)
+    q: str = Field(default="", max_length=200, pattern=r"^[^\x00]*$")
     """Part of a name or id."""
     status: Literal["", "active", "frozen", "closed"] = ""
     sort: Sort = "name"
@@ -81,10 +81,9 @@ class AccountList(Figures):
 def list_accounts(connection: Connection, now: int, search: AccountSearch) -> AccountList:
     """The accounts that are searched for, a page of them."""
     found = connection.execute(_narrow(select(func.count(account.c.id)), search)).scalar_one()
-    ids = _choose(connection, now, search)
+    ids, paces = _choose(connection, now, search)
     rows = connection.execute(_ACCOUNTS.where(account.c.id.in_(ids))).all()
     by_id = {row.id: row for row in rows}
-    paces = list_paces(connection, now, ids)
     shares = list_cap_shares(connection, now, ids)
     return AccountList(
         accounts=[_describe(by_id[id_], paces.get(id_, UNUSED), shares.get(id_)) for id_ in ids],
@@ -121,6 +120,9 @@ _ACCOUNTS = (
     .join(account_balance, account_balance.c.account_id == account.c.id)
     .outerjoin(low_balance_alert, low_balance_alert.c.account_id == account.c.id)
 )
+_IDS = select(account.c.id, AVAILABLE.label("available")).join(
+    account_balance, account_balance.c.account_id == account.c.id
+)
 _ORDERS: dict[Sort, ColumnElement[Any]] = {
     "name": func.lower(account.c.name),
     "status": account.c.status,
@@ -145,34 +147,35 @@ def _narrow(query: Select[Any], search: AccountSearch) -> Select[Any]:
     return query
 
 
-def _choose(connection: Connection, now: int, search: AccountSearch) -> Sequence[str]:
-    """The ids on the page, in order."""
+def _choose(
+    connection: Connection, now: int, search: AccountSearch
+) -> tuple[Sequence[str], Mapping[str, Pace]]:
+    """The ids on the page, in order, and their paces."""
     first = (search.page - 1) * PAGE_ROWS
     if search.sort == "runway":
-        return _order_by_runway(connection, now, search)[first : first + PAGE_ROWS]
+        ids, paces = _order_by_runway(connection, now, search)
+        return ids[first : first + PAGE_ROWS], paces
     order = _ORDERS[search.sort]
-    query = select(account.c.id).join(account_balance, account_balance.c.account_id == account.c.id)
-    query = _narrow(query, search).order_by(order.desc() if search.descending else order)
-    return list(
-        connection.execute(query.order_by(account.c.id).limit(PAGE_ROWS).offset(first)).scalars()
-    )
+    query = _narrow(_IDS, search).order_by(order.desc() if search.descending else order)
+    page = query.order_by(account.c.id).limit(PAGE_ROWS).offset(first)
+    ids = list(connection.execute(page).scalars())
+    return ids, list_paces(connection, now, ids)
 
 
-def _order_by_runway(connection: Connection, now: int, search: AccountSearch) -> list[str]:
+def _order_by_runway(
+    connection: Connection, now: int, search: AccountSearch
+) -> tuple[list[str], Mapping[str, Pace]]:
     """Shortest first, or longest; those that spend nothing come last either way."""
-    query = select(account.c.id, AVAILABLE.label("available")).join(
-        account_balance, account_balance.c.account_id == account.c.id
-    )
-    rows = connection.execute(_narrow(query, search).order_by(account.c.id)).all()
-    paces = list_paces(connection, now)
+    rows = connection.execute(_narrow(_IDS, search).order_by(account.c.id)).all()
+    paces = list_paces(connection, now, [row.id for row in rows])
     spending = [
         (tenths, row.id)
         for row in rows
         if (tenths := paces.get(row.id, UNUSED).count_tenths(row.available)) is not None
     ]
     spending.sort(reverse=search.descending)
-    known = {id_ for _, id_ in spending}
-    return [id_ for _, id_ in spending] + [row.id for row in rows if row.id not in known]
+    ids = [id_ for _, id_ in spending] + [row.id for row in rows if row.id not in paces]
+    return ids, paces
 
 
 def _describe(row: Row[Any], pace: Pace, share: CapShare | None) -> AccountRow:

@@ -12,6 +12,7 @@ from vendor_api.admin.fields import AccountId
 from vendor_api.admin.low_balance import change_threshold, read_threshold
 from vendor_api.admin.orders import AccountChange, AccountOrder, StatusOrder, ThresholdOrder
 from vendor_api.admin.refusals import change, read, survey
+from vendor_api.admin.runway import LOOK_BACK_DAYS, SPENDING_DAYS
 from vendor_api.dashboard.account_forms import (
     CREDIT_LIMIT,
     FREEZING,
@@ -33,11 +34,11 @@ from vendor_api.dashboard.account_view import (
 from vendor_api.dashboard.callers import AdminVisitor, KeyVisitor, MoneyVisitor, list_rights
 from vendor_api.dashboard.day_chart import draw_days
 from vendor_api.dashboard.form_pages import Form, carry_out, show_form, show_refusal
-from vendor_api.dashboard.forms import Filled, read_form
+from vendor_api.dashboard.forms import begin, read_form
 from vendor_api.dashboard.page import HEADERS, render
-from vendor_api.dashboard.runway import LOOK_BACK_DAYS, SPENDING_DAYS
 from vendor_api.dashboard.visitors import CurrentVisitor, Visitor
 from vendor_api.db import read_clock
+from vendor_api.db.clock import DAY
 from vendor_api.dependencies import CurrentShop, Shop
 from vendor_api.errors import VendorError
 from vendor_api.ledger.commands import AccountStatus
@@ -109,13 +110,13 @@ async def get_account(
     visitor: CurrentVisitor,
     account_id: AccountId,
     done: str = "",
-    booked: str = "",
+    booked: Annotated[str, Query(pattern=r"^(txn_[0-9A-Za-z]{1,40})?$")] = "",
     again: bool = False,
 ) -> Response:
     """One account: balance, runway, use, grants, keys, latest charges, and what can be done."""
 
     def query(connection: Connection) -> tuple[AccountView, Movement | None]:
-        view = view_account(connection, read_clock(connection), account_id)
+        view = view_account(connection, read_clock(connection), account_id, shop.limiter.tally)
         return view, find_movement(connection, account_id, booked) if booked else None
 
     view, movement = await survey(shop, query)
@@ -129,6 +130,7 @@ async def get_account(
         view=view,
         done=_DONE.get(done),
         movement=movement,
+        day_length=DAY,
         again=again,
         may=list_rights(visitor),
     )
@@ -186,7 +188,7 @@ async def get_credit_limit(
 ) -> Response:
     """The form for what an account may owe, with what it may owe now."""
     account = await name_account(shop, account_id)
-    now = Filled(typed={"credit_limit_usd": account.credit_limit_usd})
+    now = begin({"credit_limit_usd": account.credit_limit_usd})
     return await show_form(request, shop, visitor, place_form(CREDIT_LIMIT, account), now)
 
 
@@ -215,7 +217,7 @@ async def get_threshold(
     threshold = await read(shop, lambda c: read_threshold(c, account_id))
     typed = {} if threshold is None else {"threshold_usd": format_usd(threshold)}
     form = place_form(LOW_BALANCE, account)
-    return await show_form(request, shop, visitor, form, Filled(typed=typed))
+    return await show_form(request, shop, visitor, form, begin(typed))
 
 
 @router.post("/{account_id}/low-balance")

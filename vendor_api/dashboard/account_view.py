@@ -19,6 +19,7 @@ from vendor_api.db.tables import (
 )
 from vendor_api.ledger.credits import Grant, list_grants
 from vendor_api.ledger.journal import customer_book
+from vendor_api.limits.tally import Tally
 
 CHARGES = 20
 CHART_DAYS = 30
@@ -102,7 +103,7 @@ class AccountView(Figures):
     as_of: Instant
 
 
-def view_account(connection: Connection, now: int, account_id: str) -> AccountView:
+def view_account(connection: Connection, now: int, account_id: str, tally: Tally) -> AccountView:
     """Everything about the account. Raises UnknownAccount."""
     row = read_account_row(connection, now, account_id)
     balance = connection.execute(
@@ -114,7 +115,7 @@ def view_account(connection: Connection, now: int, account_id: str) -> AccountVi
         debited_nanousd=balance.debited_nanousd,
         credit_limit_nanousd=balance.credit_limit_nanousd,
         grants=_list_grants(connection, account_id),
-        keys=describe_key_rows(connection, now, list_keys(connection, account_id)),
+        keys=describe_key_rows(connection, now, list_keys(connection, account_id), tally),
         days=list_account_days(connection, now, account_id, CHART_DAYS),
         charges=_list_charges(connection, account_id),
         as_of=now,

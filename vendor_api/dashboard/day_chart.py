@@ -18,8 +18,8 @@ def draw_days(days: Sequence[DayRow]) -> Response:
     # No float rounds the dollars on the way.
     dollars = [orjson.Fragment(format_usd(day.cost_nanousd).encode()) for day in days]
     series = [
-        {"label": "Charged", "unit": "USD", "values": dollars},
-        {"label": "Items", "unit": "items", "values": [day.items for day in days]},
+        {"label": "Cost", "unit": "USD", "values": dollars},
+        {"label": "Charged", "unit": "items", "values": [day.items for day in days]},
     ]
     document = {"x": [day.at // SECOND for day in days], "series": series}
     return write_json(document)

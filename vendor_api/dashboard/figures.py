@@ -12,7 +12,7 @@ Nanousd = Annotated[int, PlainSerializer(format_usd, return_type=str)]
 Instant = Annotated[int, PlainSerializer(format_instant, return_type=str)]
 """Microseconds of UTC, ISO 8601 in JSON."""
 
-__all__ = ["Figures", "Instant", "Nanousd", "show_tenths"]
+__all__ = ["Figures", "Instant", "Nanousd"]
 
 
 class Figures(BaseModel):
@@ -25,8 +25,3 @@ class Figures(BaseModel):
         ),
         serialize_by_alias=True,
     )
-
-
-def show_tenths(tenths: int) -> str:
-    """`12.3` for 123."""
-    return f"{tenths // 10}.{tenths % 10}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Literal, TypeVar
 
 from fastapi import Request
@@ -41,12 +42,14 @@ class Entry:
     name: str
     label: str
     hint: str = ""
-    kind: Literal["text", "area", "choice", "ticks"] = "text"
+    kind: Literal["text", "choice", "ticks"] = "text"
     options: Sequence[tuple[str, str]] = ()
     """What is sent and what is read, of a choice or of ticks."""
     required: bool = False
     digits: bool = False
     """A telephone's keyboard shows digits."""
+    group: str = ""
+    """The title of the part of the form that it stands in, closed unless something is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,11 @@ class Form:
     intro: Sequence[str] = ()
     danger: bool = False
     """It takes something away."""
+
+    @property
+    def groups(self) -> list[tuple[str, list[Entry]]]:
+        """The entries by the groups that they stand in, in order."""
+        return [(name, [*each]) for name, each in groupby(self.entries, lambda entry: entry.group)]
 
 
 @dataclass(frozen=True, slots=True)

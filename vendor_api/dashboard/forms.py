@@ -23,12 +23,12 @@ _SENTENCES = {
     "literal_error": "Choose one of those offered.",
 }
 
-__all__ = ["EMPTY", "Filled", "Sent", "read_form", "refill"]
+__all__ = ["EMPTY", "Filled", "Sent", "begin", "read_form", "refill"]
 
 
 @dataclass(frozen=True, slots=True)
 class Filled(Generic[O]):
-    """A form as somebody sent it; empty ones begin with what stands there already."""
+    """A form as somebody sent it."""
 
     order: O | None = None
     """None when something is wrong."""
@@ -39,6 +39,11 @@ class Filled(Generic[O]):
 
 EMPTY: Filled[Any] = Filled()
 """A form that nobody has filled in."""
+
+
+def begin(typed: Mapping[str, str | list[str]]) -> Filled[Any]:
+    """A form that begins with what stands there already."""
+    return Filled(typed=typed)
 
 
 def read_form(

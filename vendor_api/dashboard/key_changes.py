@@ -24,7 +24,7 @@ from vendor_api.dashboard.form_pages import (
     show_form,
     show_refusal,
 )
-from vendor_api.dashboard.forms import Filled, read_form
+from vendor_api.dashboard.forms import Filled, begin, read_form
 from vendor_api.dashboard.key_forms import (
     CAPS,
     ITEM_CAPS,
@@ -56,7 +56,7 @@ async def get_rotation(
 ) -> Response:
     """The form that replaces a key."""
     form = place_key_form(ROTATION, await find_for_page(shop, key_id))
-    begun = Filled(typed={"overlap": "24h"})
+    begun = begin({"overlap": "24h"})
     return await show_form(request, shop, visitor, form, begun)
 
 
@@ -110,7 +110,7 @@ async def get_limits(
 ) -> Response:
     """The form for how fast a key may ask."""
     key = await find_for_page(shop, key_id)
-    begun = Filled(typed=dict(fill_limits(key)))
+    begun = begin(fill_limits(key))
     return await show_form(request, shop, visitor, place_key_form(LIMITS, key), begun)
 
 
@@ -134,7 +134,7 @@ async def get_caps(
 ) -> Response:
     """The form for a key's caps."""
     key = await find_for_page(shop, key_id)
-    begun = Filled(typed=dict(fill_caps(key)))
+    begun = begin(fill_caps(key))
     return await show_form(request, shop, visitor, place_key_form(CAPS, key), begun)
 
 

@@ -118,8 +118,8 @@ def make_key_form(models: Sequence[str]) -> Form:
                 "Expires",
                 "Empty: never. A date like 2027-01-31, its first instant in UTC.",
             ),
-            *_CAP_ENTRIES,
-            *_LIMIT_ENTRIES,
+            *(replace(entry, group="Caps") for entry in _CAP_ENTRIES),
+            *(replace(entry, group="Limits") for entry in _LIMIT_ENTRIES),
         ),
         intro=("The key's text is shown once, on the next page, and never again.",),
     )

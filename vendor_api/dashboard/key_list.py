@@ -14,6 +14,7 @@ from vendor_api.dashboard.figures import Figures, Instant
 from vendor_api.db.tables import account, api_key
 from vendor_api.ledger.caps import CapState, list_caps
 from vendor_api.ledger.commands import CapKind, CapWindow
+from vendor_api.limits.tally import Counts, Tally
 
 PAGE_ROWS = 50
 
@@ -37,7 +38,7 @@ class KeySearch(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     account: str = Field(default="", pattern=r"^(acct_[0-9A-Za-z]{1,40})?$")
-    q: str = Field(default="", max_length=200)
+    q: str = Field(default="", max_length=200, pattern=r"^[^\x00]*$")
     """Part of a name or id."""
     state: Literal["", "working", "ended"] = ""
     page: int = Field(default=1, ge=1, le=1_000_000)
@@ -78,6 +79,11 @@ class KeyRow(Figures):
     rotated_from: str | None
     limits: dict[str, int | None]
     caps: list[CapRow]
+    asked: int
+    """Requests that this process saw since it began."""
+    refused: int
+    """Those that were too fast."""
+    refused_percent: int
 
 
 class KeyList(Figures):
@@ -91,7 +97,7 @@ class KeyList(Figures):
     as_of: Instant
 
 
-def list_key_rows(connection: Connection, now: int, search: KeySearch) -> KeyList:
+def list_key_rows(connection: Connection, now: int, search: KeySearch, tally: Tally) -> KeyList:
     """The keys that are searched for, a page of them."""
     found = connection.execute(_narrow(select(func.count(api_key.c.id)), now, search)).scalar_one()
     query = _narrow(select(api_key.c.id), now, search)
@@ -99,7 +105,7 @@ def list_key_rows(connection: Connection, now: int, search: KeySearch) -> KeyLis
     page = query.limit(PAGE_ROWS).offset((search.page - 1) * PAGE_ROWS)
     keys = find_keys(connection, list(connection.execute(page).scalars()))
     return KeyList(
-        keys=describe_key_rows(connection, now, keys[::-1]),
+        keys=describe_key_rows(connection, now, keys[::-1], tally),
         found=found,
         page=search.page,
         pages=max(1, -(-found // PAGE_ROWS)),
@@ -107,17 +113,21 @@ def list_key_rows(connection: Connection, now: int, search: KeySearch) -> KeyLis
     )
 
 
-def find_key_row(connection: Connection, now: int, key_id: str) -> KeyRow:
+def find_key_row(connection: Connection, now: int, key_id: str, tally: Tally) -> KeyRow:
     """One key, ended or not. Raises UnknownKey."""
-    return describe_key_rows(connection, now, [get_key(connection, key_id)])[0]
+    return describe_key_rows(connection, now, [get_key(connection, key_id)], tally)[0]
 
 
-def describe_key_rows(connection: Connection, now: int, keys: Sequence[StoredKey]) -> list[KeyRow]:
+def describe_key_rows(
+    connection: Connection, now: int, keys: Sequence[StoredKey], tally: Tally
+) -> list[KeyRow]:
     """The keys as tables show them."""
     owners = sorted({key.account_id for key in keys})
     query = select(account.c.id, account.c.name).where(account.c.id.in_(owners))
     names = {row.id: row.name for row in connection.execute(query)}
-    return [_describe(connection, now, key, names[key.account_id]) for key in keys]
+    return [
+        _describe(connection, now, key, names[key.account_id], tally.read(key.id)) for key in keys
+    ]
 
 
 def _narrow(query: Select[Any], now: int, search: KeySearch) -> Select[Any]:
@@ -136,7 +146,9 @@ def _narrow(query: Select[Any], now: int, search: KeySearch) -> Select[Any]:
     return query
 
 
-def _describe(connection: Connection, now: int, key: StoredKey, account_name: str) -> KeyRow:
+def _describe(
+    connection: Connection, now: int, key: StoredKey, account_name: str, counts: Counts
+) -> KeyRow:
     return KeyRow(
         id=key.id,
         start=f"vl2v_live_{key.id.removeprefix('key_')}",
@@ -153,6 +165,9 @@ def _describe(connection: Connection, now: int, key: StoredKey, account_name: st
         rotated_from=key.rotated_from,
         limits=_limits(key.limits),
         caps=[_cap(state) for state in list_caps(connection, now, key.id)],
+        asked=counts.asked,
+        refused=counts.refused,
+        refused_percent=counts.percent,
     )
 
 

@@ -15,7 +15,7 @@ from vendor_api.admin.pricebook import list_models
 from vendor_api.admin.refusals import change, read, require_future, survey
 from vendor_api.dashboard.callers import KeyVisitor, list_rights
 from vendor_api.dashboard.form_pages import show_form, show_refusal
-from vendor_api.dashboard.forms import Filled, read_form
+from vendor_api.dashboard.forms import begin, read_form
 from vendor_api.dashboard.key_forms import ITEM_CAPS, LIMIT_NAMES, NewKey, make_key_form
 from vendor_api.dashboard.key_list import KeySearch, list_key_rows
 from vendor_api.dashboard.key_views import find_for_page, show_once
@@ -47,7 +47,9 @@ async def get_keys(
     search: Annotated[KeySearch, Query()],
 ) -> Response:
     """Keys of every account or one, the newest first."""
-    found = await survey(shop, lambda c: list_key_rows(c, read_clock(c), search))
+    found = await survey(
+        shop, lambda c: list_key_rows(c, read_clock(c), search, shop.limiter.tally)
+    )
     return await render(
         request,
         shop,
@@ -67,7 +69,7 @@ async def get_new(
 ) -> Response:
     """The form that creates a key."""
     form = make_key_form(await _list_models(shop))
-    begun = Filled(typed={"account": account, "scopes": ["embed", "read"], "models": []})
+    begun = begin({"account": account, "scopes": ["embed", "read"], "models": []})
     return await show_form(request, shop, visitor, form, begun)
 
 

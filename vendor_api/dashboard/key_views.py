@@ -16,7 +16,7 @@ __all__ = ["find_for_page", "show_once"]
 
 async def find_for_page(shop: Shop, key_id: str) -> KeyRow:
     """The key of now. Raises VendorError for an unknown one."""
-    return await read(shop, lambda c: find_key_row(c, read_clock(c), key_id))
+    return await read(shop, lambda c: find_key_row(c, read_clock(c), key_id, shop.limiter.tally))
 
 
 async def show_once(

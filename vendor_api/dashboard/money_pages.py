@@ -189,7 +189,7 @@ def _confirm(
             f"This very movement was booked before ({booking.txn_id}): it will not move again."
         ]
     return Confirmation(
-        title=f"{form.title}: is this right?",
+        title=f"{form.title} – is this right?",
         action=form.action,
         submit=f"Yes, book {show_usd(booking.amount_nanousd)}",
         back=form.back,

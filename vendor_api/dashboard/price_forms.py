@@ -35,6 +35,7 @@ def list_entries(models: Sequence[str]) -> list[Entry]:
             "days",
             "Tried on the last days",
             f"Whole days of UTC, today included, at most {MAX_DAYS}.",
+            required=True,
             digits=True,
         ),
     ]

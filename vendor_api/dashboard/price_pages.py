@@ -11,7 +11,7 @@ from vendor_api.admin import actions
 from vendor_api.admin.refusals import change, require_future, survey
 from vendor_api.dashboard.callers import AdminVisitor, list_rights
 from vendor_api.dashboard.form_pages import CONFIRMED
-from vendor_api.dashboard.forms import Filled, Sent, read_form, refill
+from vendor_api.dashboard.forms import Filled, Sent, begin, read_form, refill
 from vendor_api.dashboard.page import HEADERS, render
 from vendor_api.dashboard.price_forms import Supposition, list_entries
 from vendor_api.dashboard.price_view import PriceBook, view_prices
@@ -54,7 +54,7 @@ async def get_what_if(request: Request, shop: CurrentShop, visitor: CurrentVisit
     """What the latest days would have earned at other prices; changes nothing."""
     if not request.query_params.keys() & {"image_usd", "text_usd"}:
         begun = {"model": request.query_params.get("model", ""), "days": "30"}
-        return await _show(request, shop, visitor, Filled(typed=begun))
+        return await _show(request, shop, visitor, begin(begun))
     return await _show(request, shop, visitor, _read(request.query_params))
 
 

@@ -71,18 +71,19 @@ def suppose_prices(
 
 
 def _read(connection: Connection, model: str, since: int) -> Iterable[Row[Any]]:
-    query: Select[Any] = (
+    used = (
         select(
             usage_rollup.c.account_id,
-            account.c.name,
             usage_rollup.c.modality,
             func.sum(usage_rollup.c["items"]).label("charged_items"),
             func.sum(usage_rollup.c.cost_nanousd).label("charged"),
         )
-        .join(account, account.c.id == usage_rollup.c.account_id)
         .where(usage_rollup.c.model == model, usage_rollup.c.hour >= since)
-        .group_by(usage_rollup.c.account_id, account.c.name, usage_rollup.c.modality)
+        .group_by(usage_rollup.c.account_id, usage_rollup.c.modality)
+        .subquery()
     )
+    query: Select[Any] = select(used, account.c.name)
+    query = query.join(account, account.c.id == used.c.account_id)
     return connection.execute(query).all()
 
 

@@ -26,7 +26,8 @@ from vendor_api.dashboard.navigation import PAGES
 from vendor_api.dashboard.visitors import COOKIE
 from vendor_api.db import open_database, read_clock
 from vendor_api.db.tables import account, api_key, charge
-from vendor_api.demo.seed import CHARGES, CUSTOMERS, PEOPLE, plant
+from vendor_api.demo.customers import CUSTOMERS, PEOPLE
+from vendor_api.demo.seed import CHARGES, plant
 from vendor_api.people.roster import find_named
 from vendor_api.people.sessions import open_session
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 MODEL = "icon-clip"
 TEACHER = Path(__file__).parent / "teacher"
-QUALITY = 60
+QUALITY = 45
 """WebP's, of 100."""
 
 Scheme = Literal["light", "dark"]

@@ -6,7 +6,6 @@ auditor finds nothing and every page of the dashboard has something to show.
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated
 
@@ -18,9 +17,10 @@ from shared.migrating import upgrade
 from shared.money import parse_usd
 from shared.wire import Modality
 from vendor_api.admin import actions, keyring
-from vendor_api.auth.repository import KeyLimits, KeySettings
+from vendor_api.auth.repository import KeyLimits, KeySettings, record_use
 from vendor_api.db import Database, open_database, read_clock
 from vendor_api.db.clock import DAY, HOUR, SECOND
+from vendor_api.demo.customers import CUSTOMERS, PEOPLE, Customer
 from vendor_api.ledger.capture import capture
 from vendor_api.ledger.commands import (
     CapReached,
@@ -36,50 +36,17 @@ from vendor_api.ledger.credits import accounts_due, expire_due
 from vendor_api.ledger.prices import current_prices
 from vendor_api.ledger.reservation import release, reserve
 from vendor_api.people import staff
-from vendor_api.people.roster import Role
 
 DAYS = 30
 CHARGES = 2000
+SECOND_PAYMENT = 8
+"""The day of the month on which the first customer pays in again."""
 ACTOR = "cli:demo"
 REVISION = "5eed5eed5eed5eed"
 _HOURS = (1, 1, 1, 1, 1, 2, 3, 5, 8, 10, 11, 11, 9, 10, 11, 11, 10, 8, 6, 4, 3, 3, 2, 1)
 """How busy each hour of a day is; weekends are a quarter of it."""
 
-__all__ = ["ACTOR", "CHARGES", "CUSTOMERS", "DAYS", "PEOPLE", "REVISION", "Customer", "plant"]
-
-
-@dataclass(frozen=True, slots=True)
-class Customer:
-    """How one made-up customer buys."""
-
-    name: str
-    share: int
-    """Of all requests, in parts of the sum over the customers."""
-    credit_usd: str
-    images: int
-    """Items of a request at most."""
-    texts: int = 0
-    repeats: float = 0.1
-    """How many items were asked for before."""
-    bad: float = 0.01
-    """How many items cannot be read."""
-    keys: tuple[str, ...] = ("production",)
-
-
-CUSTOMERS = (
-    Customer("northwind-vision", 40, "9", 48, 4, keys=("production", "nightly")),
-    Customer("helix-labs", 25, "5", 16, 40, repeats=0.35),
-    Customer("tern-robotics", 15, "4.5", 64, repeats=0.02, bad=0.05),
-    Customer("atelier-maps", 10, "0.5", 12, 3, keys=("website", "old website")),
-    Customer("quiet-pixel", 8, "0.4", 6, 6, repeats=0.6),
-    Customer("old-mill", 2, "1", 4),
-)
-PEOPLE: tuple[tuple[str, Role], ...] = (
-    ("eva@example.org", "admin"),
-    ("finn@example.org", "finance"),
-    ("sam@example.org", "support"),
-    ("vera@example.org", "viewer"),
-)
+__all__ = ["ACTOR", "CHARGES", "DAYS", "REVISION", "plant"]
 
 
 def plant(
@@ -89,19 +56,21 @@ def plant(
     models: Sequence[str] = ("icon-clip",),
     charges: int = CHARGES,
     seed: int = 0,
-    on_day: Callable[[int], None] = lambda day: None,
+    ends_at: int | None = None,
+    on_day: Callable[[int], object] = lambda day: None,
 ) -> int:
-    """Fill an empty vendor with a month that ends now; how many charges it holds.
+    """Fill an empty vendor with a month that ends now, or at `ends_at`; how many charges it holds.
 
     `on_day` is told of every day that is done. Raises AccountExists when it was planted before.
     """
     made = 0
     with database.write() as connection:
-        now = read_clock(connection)
+        now = read_clock(connection) if ends_at is None else ends_at
         field = _Field(random.Random(seed), pepper, now - DAYS * DAY, models)  # noqa: S311
         field.open(connection)
     for day, moments in enumerate(_spread(field.chance, field.began_at, now, charges)):
         with database.write() as connection:
+            field.pay(connection, day)
             made += sum(field.sell(connection, at) for at in moments)
         on_day(day)
     with database.write() as connection:
@@ -124,6 +93,8 @@ class _Field:
         self._seen: dict[str, list[tuple[Modality, bytes]]] = {}
         self._prices: dict[str, dict[Modality, Price]] = {}
         self._sold: list[str] = []
+        self._used: dict[str, int] = {}
+        """Key → when it was last used."""
         self._count = 0
 
     def open(self, connection: Connection) -> None:
@@ -141,10 +112,19 @@ class _Field:
         for customer in CUSTOMERS:
             self._welcome(connection, at, customer)
 
+    def pay(self, connection: Connection, day: int) -> None:
+        """The second half of what a customer pays in, each on a day of its own."""
+        if 0 <= (turn := day - SECOND_PAYMENT) < len(CUSTOMERS):
+            customer = CUSTOMERS[turn]
+            half = parse_usd(customer.credit_usd) // 2
+            paid = Credit(self._accounts[customer.name], half, f"invoice-2-{customer.name}")
+            actions.credit(connection, self.began_at + day * DAY, ACTOR, paid)
+
     def sell(self, connection: Connection, at: int) -> bool:
         """One request of some customer; False when its credit did not suffice."""
         customer = self.chance.choices(CUSTOMERS, [each.share for each in CUSTOMERS])[0]
         command, failed = self._order(customer, at)
+        self._used[command.key_id] = at
         try:
             with connection.begin_nested():
                 hold = reserve(connection, at, command)
@@ -175,13 +155,16 @@ class _Field:
         mill = self._accounts["old-mill"]
         actions.change_status(connection, now - 2 * DAY, ACTOR, mill, "frozen", "unpaid invoice")
         keyring.end_key(connection, now - 9 * DAY, ACTOR, self._keys["atelier-maps"][1])
+        for key_id, at in self._used.items():
+            record_use(connection, at, [key_id])
         for _ in range(3):
             command_, _ = self._order(CUSTOMERS[0], now)
             reserve(connection, now, command_)
 
     def _welcome(self, connection: Connection, at: int, customer: Customer) -> None:
         account = actions.open_account(connection, at, ACTOR, customer.name, 0)
-        paid = Credit(account.id, parse_usd(customer.credit_usd), f"invoice-{customer.name}")
+        half = parse_usd(customer.credit_usd) // 2
+        paid = Credit(account.id, half, f"invoice-1-{customer.name}")
         gift = Credit(
             account.id,
             parse_usd("2"),

@@ -19,6 +19,7 @@ from vendor_api.limits.policies import (
     RedisState,
     Standing,
 )
+from vendor_api.limits.tally import Tally
 
 PLACE_WAIT_US = 1_000_000
 """What to wait for a place among the requests under way, as nobody knows when one ends."""
@@ -65,6 +66,8 @@ class Limiter:
         self._defaults = defaults
         self._lease_seconds = lease_seconds
         self._decisions = decisions
+        self.tally = Tally()
+        """How often each key was too fast, for whoever looks."""
 
     def receive(
         self, key_id: str, own: KeyLimits, request_id: str, count_bytes: Callable[[], int]
@@ -72,7 +75,9 @@ class Limiter:
         """A request of a key, not yet counted; `count_bytes` tells how long its body really is."""
         limits = self._defaults.overridden(own)
         lease = Lease(request_id, limits.concurrency, self._lease_seconds)
-        return Admission(self._store, key_id, limits, lease, count_bytes, self._decisions)
+        return Admission(
+            self._store, key_id, limits, lease, count_bytes, self._decisions, self.tally
+        )
 
     @property
     def redis(self) -> RedisState:
@@ -95,6 +100,7 @@ class Admission:
         lease: Lease,
         count_bytes: Callable[[], int],
         decisions: Counter,
+        tally: Tally,
     ) -> None:
         self._store = store
         self._key_id = key_id
@@ -102,12 +108,14 @@ class Admission:
         self._lease = lease
         self._count_bytes = count_bytes
         self._decisions = decisions
+        self._tally = tally
         self._inside = False
         self._known: dict[Policy, Standing] = {}
         self._violated: list[Standing] = []
 
     async def enter(self) -> None:
         """Count the request and take a place among those under way. Raises VendorError (429)."""
+        self._tally.ask(self._key_id)
         demands = _demand(requests=(1, self._limits.requests))
         lease = self._lease if self._limits.concurrency else None
         self._inside = lease is not None
@@ -150,6 +158,7 @@ class Admission:
         for standing in standings if outcome.admitted else self._violated:
             self._decisions.labels(standing.policy, decision).inc()
         if not outcome.admitted:
+            self._tally.refuse(self._key_id)
             raise _refuse(self._violated)
 
 

@@ -22,7 +22,8 @@ def first_admin_file(database_url: str, pepper_path: Path | None = None) -> Path
 def offer_first_admin(database_url: str, pepper_path: Path | None = None) -> Path | None:
     """The file that holds a token for the first admin; None, and no file, once there is an admin.
 
-    A token that still works stays: a second server of the same folder does not end it.
+    A token that still works stays: a second server of the same folder does not end it. Raises
+    OSError when the folder cannot be written to; then there is no token either.
     """
     path = first_admin_file(database_url, pepper_path)
     database = open_database(database_url)
@@ -34,6 +35,7 @@ def offer_first_admin(database_url: str, pepper_path: Path | None = None) -> Pat
             path.unlink(missing_ok=True)
             return None
         if not present:
+            write_secret(path, b"", replace=True)  # no token for a file that cannot be written
             token = database.change(lambda c: invite(c, read_clock(c), None))
             write_secret(path, f"{token}\n".encode(), replace=True)
     finally:

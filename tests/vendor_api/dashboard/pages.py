@@ -44,8 +44,7 @@ def typed(page: str) -> dict[str, str]:
         value = re.search(r'value="([^"]*)"', each)
         if name and value and name[1] != "csrf":
             found[name[1]] = html.unescape(value[1])
-    areas = re.findall(r'<textarea [^>]*name="([^"]*)"[^>]*>(.*?)</textarea>', page, re.DOTALL)
-    return found | {name: html.unescape(text) for name, text in areas}
+    return found
 
 
 def wrongs(page: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from fastapi.routing import iter_route_contexts
 
 VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source"}
 UNLABELLED = {"hidden", "submit", "button"}
@@ -135,6 +136,12 @@ def _check_names(page: Page) -> None:
         assert "alt" in image.attributes
 
 
+def list_pages(app: Any) -> set[str]:
+    """Addresses below /dashboard that a browser may open as they are."""
+    paths = [str(r.path) for r in iter_route_contexts(app.routes) if "GET" in (r.methods or ())]
+    return {path for path in paths if path.startswith("/dashboard") and "{" not in path}
+
+
 async def test_every_page_can_be_read_and_used_without_a_mouse(
     visitor_client: Any, vendor: Any, shop: Any, api_key: Any
 ) -> None:
@@ -144,26 +151,34 @@ async def test_every_page_can_be_read_and_used_without_a_mouse(
     key = f"/dashboard/keys/{api_key.key_id}"
     await admin.post(f"{key}/caps", {"items_per_day": "9"})
     pages = [
-        "/dashboard",
-        "/dashboard/accounts",
         "/dashboard/accounts?q=nobody",
-        "/dashboard/accounts/new",
         account,
         f"{account}?done=frozen",
         *(f"{account}/{form}" for form in ("credits", "adjustments", "freeze", "unfreeze")),
         *(f"{account}/{form}" for form in ("credit-limit", "low-balance")),
-        "/dashboard/keys",
-        "/dashboard/keys/new",
         key,
         *(f"{key}/{form}" for form in ("rotate", "revoke", "limits", "caps")),
-        "/dashboard/prices",
-        "/dashboard/prices/what-if",
         "/dashboard/prices/what-if?model=icon-clip&text_usd=1&days=3",
     ]
     for path in pages:
         answer = await admin.get(path)
         assert answer.status_code == 200, path
         check(answer.text)
+        assert await admin.json(path)
+
+
+async def test_every_page_without_a_name_in_its_address_can_be_too(
+    visitor_client: Any, vendor: Any
+) -> None:
+    await vendor.embed("a", "b")
+    admin = await visitor_client("admin")
+    paths = list_pages(vendor.app)
+    assert {"/dashboard", "/dashboard/accounts", "/dashboard/keys", "/dashboard/prices"} <= paths
+    for path in sorted(paths):
+        answer = await admin.get(path)
+        if "text/html" in answer.headers.get("content-type", "") and "<html" in answer.text:
+            assert answer.status_code == 200, path
+            check(answer.text)
 
 
 async def test_what_is_answered_to_a_form_is_too(visitor_client: Any, api_key: Any) -> None:

@@ -223,6 +223,13 @@ class TestOne:
             assert answer.status_code == 404
             assert "There is no such account." in answer.text
 
+    async def test_what_no_database_can_hold_is_400(self, visitor_client: Any) -> None:
+        viewer = await visitor_client("viewer")
+        page = f"/dashboard/accounts/{viewer.account_id}"
+        for path in ("/dashboard/accounts?q=%00", "/dashboard/keys?q=%00", f"{page}?booked=%00"):
+            assert (await viewer.get(path)).status_code == 400
+        assert (await viewer.get("/dashboard/accounts?page=99999")).status_code == 200
+
     async def test_a_role_is_offered_what_it_may_do(self, visitor_client: Any) -> None:
         offers = {
             "Top up": {"finance", "admin"},

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert
 
+from vendor_api.admin.runway import LOOK_BACK_DAYS, Pace, list_paces
 from vendor_api.dashboard.cap_shares import share_percent
-from vendor_api.dashboard.runway import LOOK_BACK_DAYS, Pace, list_paces
 from vendor_api.db.clock import DAY, HOUR
 from vendor_api.db.tables import usage_rollup
 

@@ -218,6 +218,11 @@ class TestChanges:
         assert last_action(shop)[:2] == (admin.person_id, "key.limits")
         statuses = {(await vendor.embed("a")).status_code for _ in range(3)}
         assert 429 in statuses
+        key = await admin.json(page)
+        assert (key["asked"], key["refused"], key["refused_percent"]) == (5, 2, 40)
+        assert "2 of 5 requests were too fast (40 %)" in re.sub(
+            "<[^>]*>", "", (await admin.get(page)).text
+        )
         assert typed((await admin.get(f"{page}/limits")).text)["requests_per_minute"] == "1"
 
     async def test_an_unknown_key_is_404(self, visitor_client: Any) -> None:

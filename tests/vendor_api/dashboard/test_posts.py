@@ -26,11 +26,14 @@ def vendor_database_url(sqlite_url: str) -> str:
 
 def list_posts(app: Any) -> list[str]:
     """The address of each route below /dashboard that changes something."""
+    changing = {"POST", "PUT", "PATCH", "DELETE"}
+    paths = [
+        str(r.path) for r in iter_route_contexts(app.routes) if changing & set(r.methods or ())
+    ]
     return sorted(
-        re.sub(r"{(\w+)[^}]*}", lambda match: NAMES.get(match[1], "x"), route.path)
-        for route in iter_route_contexts(app.routes)
-        if route.path.startswith("/dashboard")
-        and {"POST", "PUT", "PATCH", "DELETE"} & set(route.methods or ())
+        re.sub(r"{(\w+)[^}]*}", lambda match: NAMES.get(match[1], "x"), path)
+        for path in paths
+        if path.startswith("/dashboard")
     )
 
 

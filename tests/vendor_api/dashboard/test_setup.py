@@ -117,3 +117,11 @@ class TestALink:
             assert (await choose(browser, token)).status_code == 404
         assert (await browser.get("/dashboard/setup?token=x")).status_code == 404
         assert (await browser.get("/dashboard/setup")).status_code == 200
+
+
+def test_a_folder_that_cannot_be_written_to_offers_no_token(shop: Any, tmp_path: Any) -> None:
+    url = shop.database.url.render_as_string(hide_password=False)
+    with pytest.raises(OSError, match="No such file"):
+        offer_first_admin(url, tmp_path / "nowhere" / "pepper")
+    with shop.database.read() as connection:
+        assert connection.execute(text("SELECT COUNT(*) FROM invitation")).scalar_one() == 0

@@ -15,13 +15,10 @@
     if (!button) return;
     const source = document.getElementById(button.dataset.copies);
     const said = document.getElementById(button.dataset.says);
-    try {
-      await navigator.clipboard.writeText(source.textContent.trim());
-      said.textContent = "Copied.";
-    } catch {
-      getSelection().selectAllChildren(source);
-      said.textContent = "Selected: copy it with the keyboard.";
-    }
+    getSelection().selectAllChildren(source);
+    said.textContent = "Selected: copy it with the keyboard.";
+    await navigator.clipboard.writeText(source.textContent.trim());
+    said.textContent = "Copied.";
   });
   document.querySelectorAll("[data-copies]").forEach((button) => { button.hidden = false; });
 })();

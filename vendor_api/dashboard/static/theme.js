@@ -11,4 +11,10 @@
     localStorage.setItem("vl2v-theme", root.dataset.theme);
     document.dispatchEvent(new Event("vl2v:theme"));
   });
+  document.addEventListener("DOMContentLoaded", () => {
+    // On a phone the menu is one line that scrolls sideways.
+    const here = document.querySelector(".menu [aria-current]");
+    const menu = here && here.closest("ul");
+    if (menu) menu.scrollLeft = here.offsetLeft - menu.clientWidth / 2 + here.clientWidth / 2;
+  });
 })();
