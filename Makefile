@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 DEMO_OUT ?= demo-out
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check mutate bench bench-full bench-ledger bench-distill ideas unseen soak nightly clean
+.PHONY: setup demo test check mutate bench bench-full bench-ledger bench-client bench-dashboard bench-distill \
+	bench-serving bench-spaces ideas peer screenshots unseen soak nightly clean
 
 setup: $(STAMP)
 
@@ -56,6 +57,30 @@ unseen: $(STAMP)
 bench-distill: $(STAMP)
 	VL2V_HOME=$(DEMO_OUT)/client $(BIN)/python -m tests.bench.distill $(DEMO_OUT)/data --model icon-clip \
 		--target solid --image-size 64
+
+# What a fetch costs beside a bare load generator, again from the cache, and in memory; idle machine.
+bench-client: $(STAMP)
+	$(BIN)/python -m tests.bench.client
+
+# Each page of the dashboard over a million charges.
+bench-dashboard: $(STAMP)
+	$(BIN)/python -m tests.bench.dashboard
+
+# The vendor beside infinity and LitServe, which it installs; the machine should be idle.
+bench-serving: $(STAMP)
+	$(BIN)/python -m tests.bench.serving --dir $(DEMO_OUT)/bench-serving
+
+# What a private space costs a vector.
+bench-spaces: $(STAMP)
+	$(BIN)/python -m tests.bench.spaces
+
+# A real infinity as the teacher; VL2V_INFINITY_BIN names it, tests/client/teachers/peer says how to get it.
+peer: $(STAMP)
+	$(BIN)/python -m pytest -m peer -s tests/client/teachers/peer
+
+# Pictures of every page of the dashboard, over a made-up month.
+screenshots: $(STAMP)
+	$(BIN)/python -m vendor_api.demo.screenshots --out vendor_api/dashboard/screenshots
 
 # Charges a second with group commit and without it; the machine should be idle.
 bench-ledger: $(STAMP)

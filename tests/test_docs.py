@@ -1,4 +1,4 @@
-"""README, CHANGELOG and compose file stay true: what they name exists."""
+"""README, handbooks, CHANGELOG and compose file stay true: what they name exists."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,8 @@ from vendor_api.cli import app as vendor_app
 from vendor_api.settings import VendorSettings
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / name for name in ("README.md", "vendor_api/README.md", "client/README.md")]
+README = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 PROGRAMS = {"vl2v": client_app, "vl2v-vendor": vendor_app}
 WRITTEN = sorted(set(re.findall(r"(?:`|\$ )(vl2v(?:-vendor)?) ((?:[a-z][a-z-]+ ?){1,2})", README)))
@@ -91,9 +92,20 @@ def test_every_member_that_the_readme_reads_of_an_answer_exists():
     assert used <= set(dir(EmbeddingResult)) | set(EmbeddingResult.__annotations__)
 
 
-def test_every_linked_file_exists():
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_linked_file_and_heading_exists(page):
+    text = page.read_text(encoding="utf-8")
+    for target, heading in re.findall(r"\]\((?!http)([^)#]*)(?:#([^)]+))?\)", text):
+        file = (page.parent / target).resolve() if target else page
+        assert file.exists(), target
+        if heading:
+            assert heading in _headings(file.read_text(encoding="utf-8")), f"{target}#{heading}"
+
+
+def _headings(text):
+    """Anchors as they are made of headings: lower case, no punctuation, hyphens for blanks."""
+    titles = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_the_compose_file_starts_what_it_names():

@@ -144,11 +144,11 @@ class TestNames:
         assert "deploy" not in cpu
         assert gpu["command"] == cpu["command"]
         assert (cpu["build"]["args"], gpu["build"]["args"]) == (
-            {"TORCH": "cpu"},
-            {"TORCH": "cu128"},
+            {"TORCH_INDEX": "${TORCH_CPU_INDEX:-}"},
+            {"TORCH_INDEX": "${TORCH_CUDA_INDEX:-}"},
         )
         assert cpu["image"] != gpu["image"]
-        assert "ARG TORCH=cpu" in DOCKERFILE
+        assert "ARG TORCH_INDEX=" in DOCKERFILE
         # Prometheus knows either by one name.
         assert (
             gpu["networks"]["outer"]["aliases"] == cpu["networks"]["outer"]["aliases"] == ["vendor"]
