@@ -3,8 +3,10 @@
 import base64
 import json
 import random
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -26,7 +28,9 @@ from shared.codecs import Vector, decode_vector
 from shared.wire import Document
 
 BUSY = frozenset({408, 429, 502, 503, 504})
-"""Statuses after which the same request is sent again."""
+"""Statuses after which the same request is sent again, a few times."""
+TOO_FAST = frozenset({429, 503})
+"""Of these, those that ask for patience: it ends with the policy's deadline."""
 KINDS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"RIFF": "webp"}
 REMEDIES = {
     401: "; set VL2V_TEACHER_API_KEY to a key that it takes",
@@ -117,12 +121,16 @@ class Endpoint:
         self._connection.close()
 
     def _send(self, call: Call) -> Answer:
-        tries = Tries(self._policy, began=self._clock())
+        patient = replace(self._policy, max_retries=sys.maxsize)
+        tries = Tries(patient, began=self._clock())
         while True:
             try:
                 return self._try(call, tries.start(self._clock()))
             except (APIConnectionError, APIStatusError) as error:
-                if isinstance(error, APIStatusError) and error.status_code not in BUSY:
+                status = error.status_code if isinstance(error, APIStatusError) else None
+                if status not in (None, *BUSY):
+                    raise
+                if status not in TOO_FAST and tries.retries >= self._policy.max_retries:
                     raise
                 chance = random.random()  # noqa: S311 (jitter needs no secrecy)
                 now, wall = self._clock(), time.time()
