@@ -77,12 +77,12 @@ class _Charges:
     def cost(self) -> Ints:
         image, text = (np.array(UNITS[kind])[self.model] for kind in ("image", "text"))
         paid: Ints = (self.images - self.images_free) * image
-        return paid + (self.texts - self.texts_free) * text
+        return np.asarray(paid + (self.texts - self.texts_free) * text)
 
     def reserved(self) -> Ints:
         image, text = (np.array(UNITS[kind])[self.model] for kind in ("image", "text"))
         pictures: Ints = (self.images + self.spare) * image
-        return pictures + self.texts * text
+        return np.asarray(pictures + self.texts * text)
 
 
 class _Journal:

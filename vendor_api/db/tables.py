@@ -163,6 +163,15 @@ Index(
     postgresql_where=text("charge_id IS NOT NULL"),
 )
 
+# Captures are almost all of the journal, and never pay for this index.
+Index(
+    "ix_ledger_txn_not_capture",
+    ledger_txn.c.created_at,
+    ledger_txn.c.id,
+    sqlite_where=text("kind <> 'capture'"),
+    postgresql_where=text("kind <> 'capture'"),
+)
+
 ledger_entry = Table(
     "ledger_entry",
     metadata,

@@ -18,7 +18,7 @@ from sqlalchemy import (
 
 from vendor_api.db.clock import DAY
 from vendor_api.db.tables import account, ledger_entry, ledger_txn, usage_rollup
-from vendor_api.reports.movements import not_captures
+from vendor_api.reports.movements import is_kind, is_owner, not_captures
 from vendor_api.reports.places import read_place, write_place
 from vendor_api.reports.ranges import Range
 from vendor_api.reports.windows import find_beginning, look_back
@@ -180,12 +180,12 @@ def _refunds(wanted: RevenueSelection) -> Select[Any]:
             (-entry.amount_nanousd).label("refunded"),
         )
         .join(ledger_entry, entry.txn_id == ledger_txn.c.id)
-        .where(not_captures(), ledger_txn.c.kind == "refund")
+        .where(not_captures(), is_kind("refund"))
         .where(func.substr(entry.book, 1, len(_REVENUE)) == _REVENUE)
     )
     query = wanted.span.in_hours().narrow(query, at)
     if wanted.account_id is not None:
-        query = query.where(ledger_txn.c.account_id == wanted.account_id)
+        query = query.where(is_owner(wanted.account_id))
     if wanted.model is not None:
         query = query.where(entry.book == _REVENUE + wanted.model)
     return query

@@ -1,4 +1,4 @@
-"""Reports find an hour's usage without a scan; a sketch of the embedding space sold to each account."""
+"""Reports find what they sum without a scan; a sketch of the embedding space sold to each account."""
 
 from alembic import op
 from sqlalchemy import (
@@ -11,6 +11,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    text,
 )
 
 revision = "0003b"
@@ -42,12 +43,20 @@ coverage_sketch = Table(
 
 
 def upgrade() -> None:
-    """Add the index and the table."""
+    """Add the indexes and the table."""
     op.create_index("ix_usage_rollup_hour", "usage_rollup", ["hour"])
+    op.create_index(
+        "ix_ledger_txn_not_capture",
+        "ledger_txn",
+        ["created_at", "id"],
+        sqlite_where=text("kind <> 'capture'"),
+        postgresql_where=text("kind <> 'capture'"),
+    )
     coverage_sketch.create(op.get_bind())
 
 
 def downgrade() -> None:
     """Drop them."""
     coverage_sketch.drop(op.get_bind())
+    op.drop_index("ix_ledger_txn_not_capture", "ledger_txn")
     op.drop_index("ix_usage_rollup_hour", "usage_rollup")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -35,12 +36,12 @@ def connection(database: Any, planted: Planted) -> Any:
         yield opened
 
 
-def turn_pages(show: Callable[[str | None], Any]) -> list[Any]:
+def turn_pages(show: Callable[..., Any]) -> list[Any]:
     """The rows of all pages."""
     rows: list[Any] = []
     after: str | None = None
     while True:
-        page = show(after)
+        page = show(after=after)
         rows += page.rows
         after = page.after
         if after is None:
@@ -76,14 +77,12 @@ def test_usage(groups: Any, connection: Any, planted: Planted) -> None:
     for span in spans(planted):
         wanted = UsageSelection(span=span, groups=groups)
         whole = list(stream_usage(connection, wanted))
-        found = turn_pages(
-            lambda after, it=wanted: list_usage(connection, now, it, after=after, limit=37)
-        )
+        found = turn_pages(partial(list_usage, connection, now, wanted, limit=37))
         assert found == whole
         some = replace(wanted, outcome="failed", model=MODELS[1])
-        assert turn_pages(
-            lambda after, it=some: list_usage(connection, now, it, after=after, limit=5)
-        ) == list(stream_usage(connection, some))
+        assert turn_pages(partial(list_usage, connection, now, some, limit=5)) == list(
+            stream_usage(connection, some)
+        )
 
 
 def test_revenue(connection: Any, planted: Planted) -> None:
@@ -92,9 +91,7 @@ def test_revenue(connection: Any, planted: Planted) -> None:
         for account_id, model in ((None, None), (planted.accounts[0], MODELS[0])):
             wanted = RevenueSelection(span, account_id, model)
             whole = list(stream_revenue(connection, wanted))
-            found = turn_pages(
-                lambda after, it=wanted: list_revenue(connection, now, it, after=after, limit=23)
-            )
+            found = turn_pages(partial(list_revenue, connection, now, wanted, limit=23))
             assert found == whole
     assert len(list(stream_revenue(connection, RevenueSelection()))) > 50
 
@@ -102,11 +99,7 @@ def test_revenue(connection: Any, planted: Planted) -> None:
 def test_movements(connection: Any, planted: Planted) -> None:
     for span in spans(planted):
         whole = list(stream_movements(connection, span, kind="refund"))
-        found = turn_pages(
-            lambda after, it=span: list_movements(
-                connection, it, kind="refund", after=after, limit=3
-            )
-        )
+        found = turn_pages(partial(list_movements, connection, span, kind="refund", limit=3))
         assert found == whole
 
 
@@ -124,9 +117,7 @@ def test_charges(most: int, connection: Any, planted: Planted) -> None:
     for wanted in selections:
         whole = list(stream_charges(connection, wanted))
         assert whole == [row for row in whole if wanted.state in (None, row.state)]
-        found = turn_pages(
-            lambda after, it=wanted: list_charges(connection, it, after=after, limit=60, most=most)
-        )
+        found = turn_pages(partial(list_charges, connection, wanted, limit=60, most=most))
         assert found == whole
     assert len(list(stream_charges(connection, ChargeSelection()))) == 2000
 
