@@ -9,6 +9,7 @@ from client.api.errors import InvalidAnswerError
 from shared import headers as names
 from shared.codecs import EmbedDtype, Vector, decode_octets
 from shared.money import parse_usd
+from shared.revision import split_space
 from shared.wire import ItemError, Usage
 
 __all__ = ["read_octets"]
@@ -26,6 +27,11 @@ def read_octets(
 
     Raises InvalidAnswerError.
     """
+    model, space_id = headers.get(names.MODEL, ""), headers.get(names.SPACE_ID)
+    if split_space(model)[1] != space_id:
+        raise InvalidAnswerError(
+            f"the answer names the space {space_id} and the model {model}: tell the vendor"
+        )
     try:
         cost = parse_usd(headers[names.COST_USD])
         rows = decode_octets(body, dtype).reshape(len(repeats), int(headers[names.DIMENSION]))
@@ -40,7 +46,7 @@ def read_octets(
             request_id=headers.get(names.REQUEST_ID),
             replayed=headers.get(names.IDEMPOTENCY_REPLAYED) == "true",
             retries=retries,
-            space_id=headers.get(names.SPACE_ID),
+            space_id=space_id,
         )
     except KeyError as error:
         raise InvalidAnswerError(

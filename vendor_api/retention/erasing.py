@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
 
 from vendor_api.db.clock import DAY
-from vendor_api.db.tables import account, account_closure, api_key, audit_log, purchase
+from vendor_api.db.tables import (
+    account,
+    account_closure,
+    api_key,
+    audit_log,
+    coverage_sketch,
+    low_balance_alert,
+    purchase,
+)
 from vendor_api.ledger.ids import new_id
 
 SLICE = 5000
@@ -61,6 +69,8 @@ def erase_names(connection: Connection, now: int, found: Erased) -> bool:
         .where(api_key.c.account_id == account_id)
         .values(name="", secret_hmac=b"", last_used_at=None)
     )
+    for table in (coverage_sketch, low_balance_alert):
+        connection.execute(delete(table).where(table.c.account_id == account_id))
     connection.execute(
         insert(audit_log).values(
             id=new_id("act"),

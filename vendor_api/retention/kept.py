@@ -76,6 +76,30 @@ KEPT: tuple[Kept, ...] = (
         "for ever",
         "the audit log refers to them",
     ),
+    Kept(
+        "people of the dashboard: name, role, an argon2id hash of the password, when made, in last, ended",
+        ("person",),
+        "for ever",
+        "the audit log refers to them",
+    ),
+    Kept(
+        "their sessions: a hash of the token, times, address and browser; one-time links: a hash, times",
+        ("session", "invitation"),
+        "sessions: 12 hours, cleared at the next login; links: for ever",
+        "whoever is logged in can see from where, and log out there",
+    ),
+    Kept(
+        "failed logins: hashes of the name and the address, how many, when",
+        ("login_failure",),
+        "a day after the last one, cleared at the next",
+        "guessing passwords must become slower",
+    ),
+    Kept(
+        "which of 4,096 regions of a model's space an account's vectors lay in; below which balance to warn",
+        ("coverage_sketch", "low_balance_alert"),
+        "{days} days after the account is closed",
+        "signs for operators to look at; no vector can be told from them",
+    ),
     Kept("prices", ("price_version",), "for ever", "charges refer to the price they were made at"),
     Kept(
         "which pepper the keys are hashed with, as a fingerprint",
@@ -98,7 +122,7 @@ KEPT: tuple[Kept, ...] = (
     Kept(
         "pictures, texts and vectors",
         (),
-        "never on disk: in memory while a request is answered",
+        "never on disk: in memory while a request is answered, vectors for as long as there is room",
         "only their digests are needed afterwards",
     ),
 )
