@@ -89,7 +89,7 @@ KEPT: tuple[Kept, ...] = (
         "whoever is logged in can see from where, and log out there",
     ),
     Kept(
-        "failed logins: hashes of the name and the address, how many, when",
+        "failed logins: a hash of the name, the address, how many, when",
         ("login_failure",),
         "a day after the last one, cleared at the next",
         "guessing passwords must become slower",
