@@ -151,8 +151,13 @@ class Fetch:
             self.receipt.stopped = self._explain_budget(queue, line.price_nanousd, refusal)
             return None
         part = self._make_batch(line, whole.digests[:fits])
+        try:
+            self.purchaser.journal.plan(part)
+        except BudgetTooSmall as taken:
+            # Another process of the project has held what was left a moment ago.
+            queue.appendleft(whole)
+            return self._reserve_part(queue, taken)
         queue.appendleft(self._make_batch(line, whole.digests[fits:]))
-        self.purchaser.journal.plan(part)
         reach("planned")
         return part
 
