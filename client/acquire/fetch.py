@@ -175,7 +175,11 @@ class Fetch:
             self.receipt.stopped = self._explain_budget(price, refusal)
             return None
         part = self._plan.cut(whole, fits)
-        self.purchaser.journal.plan(part.batch)
+        try:
+            self.purchaser.journal.plan(part.batch)
+        except BudgetTooSmall as taken:
+            # Another process of the project has held what was left a moment ago.
+            return self._reserve_part(self._plan.rejoin(part, whole), taken)
         reach("planned")
         return part
 

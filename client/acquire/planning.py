@@ -65,6 +65,13 @@ class Plan:
         self.put_back(self._make(line, digests[items:]))
         return self._make(line, digests[:items])
 
+    def rejoin(self, part: Planned, whole: Planned) -> Planned:
+        """Undo a `cut`: the whole request, as if it had just been taken."""
+        rest = self.take()
+        if rest is None or part.batch.digests + rest.batch.digests != whole.batch.digests:
+            raise RuntimeError("the request was not the last one cut")
+        return whole
+
     def _count(self, planned: Planned, sign: int) -> None:
         self.items_left += sign * len(planned.batch.digests)
         self.cost_left_nanousd += sign * planned.batch.max_cost_nanousd

@@ -4,6 +4,7 @@ The stand-in forgives nothing: an item sold under two keys would be charged twic
 """
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -164,3 +165,36 @@ class TestClaims:
             )
             journal.plan(batch)
             assert journal.claim(run).granted
+
+
+def test_a_run_that_is_overtaken_at_the_end_of_a_shared_budget_asks_for_what_is_left(
+    shop: Shop, other: Shop
+) -> None:
+    shop.add_images(10)
+    shop.budgets.change_project("default", {"cap_nanousd": 6 * IMAGE_NANOUSD})
+    taker = shop.journal
+
+    class Overtaken(Journal):
+        """Between a look at what the budget covers and the hold, the first run holds a part of it."""
+
+        def plan(self, batch: Batch) -> None:
+            if len(batch.digests) < 10 and not taker.unfinished(RUN):
+                key, wanted = "key of the first", tuple(other.images)[:1]
+                taker.plan(
+                    replace(
+                        batch,
+                        run=RUN,
+                        idempotency_key=key,
+                        digests=wanted,
+                        max_cost_nanousd=2 * IMAGE_NANOUSD,
+                    )
+                )
+            super().plan(batch)
+
+    shop.budgets.set_cap(RUN, 10**9)
+    other.journal = Overtaken(other.store.database)
+    receipt = other.fetch()
+    assert "project default" in str(receipt.stopped)
+    assert receipt.cost_nanousd == 4 * IMAGE_NANOUSD
+    assert shop.budgets.get_project("default").left_nanousd == 0
+    check_books(shop.store.database)
