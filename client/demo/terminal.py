@@ -5,6 +5,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -108,9 +109,15 @@ class Terminal:
             stdout=terminal,
             stderr=terminal,
             start_new_session=True,
-            # Without it Ctrl-C would be a character like any other.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+            preexec_fn=_become_foreground,  # noqa: PLW1509
         )
+
+
+def _become_foreground() -> None:
+    """What a login shell does: without it Ctrl-C would be a character like any other, or ignored where
+    this program itself was started in the background."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _read(terminal: int) -> Iterator[str]:

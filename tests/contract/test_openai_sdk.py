@@ -26,7 +26,7 @@ def expected(clip_folder: Path) -> Any:
 def count_answers(contract: Contract, status: int) -> float:
     with openai.DefaultHttpxClient() as http:
         text = http.get(f"{contract.url}/metrics").text
-    line = f'vl2v_requests_total{{method="POST",route="/v1/embeddings",status="{status}"}} '
+    line = f'vl2v_http_requests_total{{method="POST",route="/v1/embeddings",status="{status}"}} '
     return sum(float(row.removeprefix(line)) for row in text.splitlines() if row.startswith(line))
 
 

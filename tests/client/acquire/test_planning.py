@@ -70,6 +70,16 @@ def test_what_is_left_counts_what_was_put_back_and_cut(shop: Shop) -> None:
     assert len({p.batch.idempotency_key for p in (images, part, rest)}) == 3
 
 
+def test_a_cut_can_be_undone(shop: Shop) -> None:
+    plan, _ = make_plan(shop, images=5)
+    whole = plan.take()
+    assert whole is not None
+    before = (plan.items_left, plan.cost_left_nanousd)
+    part = plan.cut(whole, 1)
+    assert plan.rejoin(part, whole) is whole
+    assert (plan.items_left, plan.cost_left_nanousd) == before
+
+
 def test_a_size_is_what_travels(shop: Shop) -> None:
     plan, _ = make_plan(shop, images=2)
     planned = plan.take()

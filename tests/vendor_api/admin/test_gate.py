@@ -12,6 +12,7 @@ from vendor_api.auth.repository import list_keys
 from vendor_api.dashboard.visitors import admit_visitor
 from vendor_api.db import read_clock
 from vendor_api.dependencies import CurrentPrincipal
+from vendor_api.embeddings.binary import BinaryRoute
 from vendor_api.health import admit_watcher
 
 OPEN = {
@@ -61,7 +62,9 @@ async def test_every_route_asks_who_is_there(office: Any) -> None:
     seen = set()
     for route in iter_route_contexts(office.vendor.app.routes):
         seen.add(route.path)
-        if route.path not in OPEN:
+        if isinstance(getattr(route, "endpoint", None), BinaryRoute):
+            assert (await office.anonymous.post(route.path)).status_code == 401
+        elif route.path not in OPEN:
             assert calls_of(route.dependant) & doors, f"{route.path} lets everybody in"
     assert seen >= OPEN - {"/docs/oauth2-redirect"}
     assert {"/dashboard", "/v1/admin/accounts", "/v1/embeddings"} <= seen
