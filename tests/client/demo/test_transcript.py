@@ -61,14 +61,15 @@ class TestTerminal:
 
     def test_ctrl_c_interrupts_as_the_key_does(self, terminal: Terminal) -> None:
         code = (
-            "import time\nprint('begun', flush=True)\n"
-            "try: time.sleep(60)\nexcept KeyboardInterrupt: raise SystemExit(130)"
+            "import time\n"
+            "try: print('begun', end='', flush=True); time.sleep(60)\n"
+            "except KeyboardInterrupt: raise SystemExit(130)"
         )
         # The line is still the last one: nothing has followed it.
         typed = terminal.type(
             "python",
             "-uc",
-            code.replace("'begun'", "'begun', end=''"),
+            code,
             interrupt=lambda line: "begun" in line,
         )
         assert (typed.exit_code, typed.interrupted, typed.lines) == (130, True, ("begun^C",))
