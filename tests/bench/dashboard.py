@@ -97,6 +97,17 @@ def list_pages(database: Database) -> dict[str, str]:
         "abuse, 30 days": "/dashboard/abuse",
         "abuse, all time": f"/dashboard/abuse?{all_time}",
         "audit log": "/dashboard/log",
+        "accounts": "/dashboard/accounts",
+        "accounts, the shortest runway first": "/dashboard/accounts?sort=runway",
+        "one account": f"/dashboard/accounts/{account}",
+        "keys": "/dashboard/keys",
+        "models and prices": "/dashboard/prices",
+        "what-if, 30 days": (
+            f"/dashboard/prices/what-if?model={quote(row.model)}&image_usd=0.001&days=30"
+        ),
+        "what-if, 365 days": (
+            f"/dashboard/prices/what-if?model={quote(row.model)}&image_usd=0.001&days=365"
+        ),
     }
 
 

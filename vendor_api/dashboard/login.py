@@ -182,7 +182,7 @@ def _read_name(text: str) -> str:
     try:
         return normalise_name(text)
     except ValueError:
-        return "\0"  # nobody's name, counted like any other
+        return " "  # nobody's name, counted like any other
 
 
 def _is_https(request: Request) -> bool:
