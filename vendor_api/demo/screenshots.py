@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -187,9 +188,9 @@ def buy(address: str, key: str, requests: int = 60) -> None:
 def main(
     out: Annotated[Path, typer.Option(help="Folder for the pictures; made when missing.")],
     charges: Annotated[int, typer.Option(help="Requests of the made-up month.")] = CHARGES,
-    browser: Annotated[Path, typer.Option(help="The Chromium to take them with.")] = Path(
-        "/usr/bin/chromium"
-    ),
+    browser: Annotated[
+        str, typer.Option(help="The Chromium to take them with: a command or its path.")
+    ] = "chromium",
     only: Annotated[
         list[str] | None, typer.Option(help="Names of pages, may repeat; all unless said.")
     ] = None,
@@ -202,7 +203,8 @@ def main(
         from playwright.sync_api import sync_playwright
     except ImportError as error:
         raise typer.BadParameter("this needs playwright: pip install 'vl2v[dev]'") from error
-    if not browser.exists():
+    program = shutil.which(browser)
+    if program is None:
         raise typer.BadParameter(f"there is no {browser}: apt-get install chromium, or --browser")
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="vl2v-pictures-") as folder:
@@ -211,9 +213,7 @@ def main(
         shots = [shot for shot in plan_shots(stage) if not only or shot.name in only]
         with serve(url) as address, sync_playwright() as playwright:
             buy(address, stage.key)
-            chromium = playwright.chromium.launch(
-                executable_path=str(browser), args=["--no-sandbox"]
-            )
+            chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
             total = take_shots(chromium, address, stage.session, shots, out)
             chromium.close()
     typer.echo(f"{len(shots)} pictures, {total / 1e6:.2f} MB, in {out}")
