@@ -1,4 +1,4 @@
-"""Books with private spaces and closed accounts survive 0004, the way back, and the way up again."""
+"""Books with private spaces and closed accounts survive 0005, the way back, and the way up again."""
 
 import pytest
 from sqlalchemy import create_engine, text

@@ -14,7 +14,7 @@ from sqlalchemy import (
     text,
 )
 
-revision = "0003b"
+revision = "0004"
 down_revision = "0003"
 branch_labels = None
 depends_on = None

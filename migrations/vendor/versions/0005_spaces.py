@@ -16,8 +16,8 @@ from sqlalchemy import (
     Text,
 )
 
-revision = "0004"
-down_revision = "0003b"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
