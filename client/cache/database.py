@@ -1,6 +1,7 @@
 """The client's one database: opened, migrated, and its failures put into sentences."""
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ class Database:
 
     engine: Engine
     _reader: Engine = field(init=False, repr=False)
+    _turn: threading.Lock = field(init=False, repr=False, default_factory=threading.Lock)
+    """Threads of this process write in turns: SQLite would let them sleep and look again, ever longer."""
 
     def __post_init__(self) -> None:
         reader = self.engine.execution_options(**{_READ_ONLY: True})
@@ -50,7 +53,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that holds the write lock from its first line."""
-        with translated(self.engine.url), self.engine.begin() as connection:
+        with translated(self.engine.url), self._turn, self.engine.begin() as connection:
             yield connection
 
     def compact(self) -> None:

@@ -1,17 +1,21 @@
 """What `vl2v fetch` costs beside the vendor: time of a cached re-run, items/s, requests at once, memory.
 
-    python -m tests.bench.client [--only cached throughput trace memory] [--dir FOLDER] [--quick] [--json]
+    python -m tests.bench.client [--only cached throughput teacher trace memory] [--dir FOLDER]
+        [--quick] [--json]
 
 - cached: the whole command in a process of its own, interpreter start included, over a folder of which
   everything was bought.
 - throughput: items/s of a cold fetch while it buys, over those of a bare load generator (asyncio
   streams, requests made beforehand, at the number in flight that was fastest for it) that sends the
   same bytes to the same vendor. Each begins with a vendor and a cache of its own; they take turns.
+- teacher: the same ratio with the demo's real CLIP, as a user meets it.
 - trace: how many requests a fetch has in flight when the vendor limits the key's items a minute.
 - memory: the most that a cold fetch ever holds, with a hundred times the pictures.
 
 The vendor is the real one, with its SQLite ledger, in a process of its own; its model alone is a matrix
-product. Pictures are PNGs of noise, all different.
+product, but for `teacher`. Vendor, fetch and generator share the machine's cores: with a model that costs
+nothing the ratio is that of what each computes, with a real one what a user waits for. Pictures are PNGs
+of noise, all different.
 """
 
 import argparse
@@ -36,11 +40,11 @@ from client.data import scan_folders
 from tests.bench.client_load import write_bodies
 from tests.bench.client_pictures import write_pictures
 from tests.bench.client_vendor import MODEL, Vendor, start_vendor
-from tests.ledger.tiny import INFO
 
 CACHED_GOAL_S = 2.0
 RATIO_GOAL = 0.95
 GROWTH_GOAL_MB = 20.0
+TEACHER = f"local-dir:{Path(__file__).parents[2] / 'vendor_api' / 'demo' / 'teacher'}"
 FETCH = """
 import sys
 from client.cli import app
@@ -62,6 +66,7 @@ class Sizes:
     throughput: int = 12_000
     side: int = 48
     """Pixels a side of the pictures of which the rate is measured: 7 kB each."""
+    teacher: int = 3_000
     trace: int = 5_000
     limited_to: int = 3_000
     """Items a minute that the vendor of the trace allows."""
@@ -71,7 +76,7 @@ class Sizes:
     """Requests that the load generator has in flight, the best of which counts."""
 
 
-QUICK = Sizes(120, 200, 8, 300, 6_000, (50, 300), 1, (2,))
+QUICK = Sizes(120, 200, 8, 100, 300, 6_000, (50, 300), 1, (2,))
 
 
 @dataclass(frozen=True)
@@ -122,16 +127,30 @@ def measure_cached(folder: Path, sizes: Sizes) -> Iterator[tuple[str, Any]]:
 
 
 def measure_throughput(folder: Path, sizes: Sizes) -> Iterator[tuple[str, Any]]:
-    """(b): a fetch and a load generator in turns."""
-    data = write_pictures(folder / "data", sizes.throughput, sizes.side)
+    """(b): a fetch and a load generator in turns, the model costing nothing."""
+    return compare_rates(folder, sizes, sizes.throughput)
+
+
+def measure_teacher(folder: Path, sizes: Sizes) -> Iterator[tuple[str, Any]]:
+    """The same with a real model."""
+    return compare_rates(folder, sizes, sizes.teacher, f"--weights={TEACHER}")
+
+
+def compare_rates(
+    folder: Path, sizes: Sizes, count: int, *options: str
+) -> Iterator[tuple[str, Any]]:
+    """A fetch and a load generator in turns, on vendors with these options."""
+    data = write_pictures(folder / "data", count, sizes.side)
     bodies = folder / "bodies"
     items = make_bodies(data, bodies)
-    rates = {n: items / load(folder / f"sweep{n}", bodies, n) for n in sizes.at_once}
+    # More than eight at once is more than a real model lets wait.
+    sweep = [n for n in sizes.at_once if n <= 8 or not options]
+    rates = {n: items / load(folder / f"sweep{n}", bodies, n, *options) for n in sweep}
     best = max(rates, key=lambda n: rates[n])
     bare, bought = [], []
     for turn in range(sizes.rounds):
-        bare.append(items / load(folder / f"bare{turn}", bodies, best))
-        with start_vendor(folder / f"vendor{turn}") as vendor:
+        bare.append(items / load(folder / f"bare{turn}", bodies, best, *options))
+        with start_vendor(folder / f"vendor{turn}", *options) as vendor:
             done = fetch(vendor, folder / f"home{turn}", data)
         assert done.document["receipt"]["images"] == items
         bought.append(done.document["receipt"]["items_per_second"])
@@ -156,7 +175,7 @@ def make_bodies(data: Path, file: Path) -> int:
         (
             build_embedding(
                 [ImageInput(wanted[digest].read_bytes()) for digest in batch],
-                model=f"{MODEL}@{INFO.revision}",
+                model=MODEL,
                 dtype="float16",
                 idempotency_key="told by the generator",
             ).body
@@ -167,9 +186,9 @@ def make_bodies(data: Path, file: Path) -> int:
     return len(wanted)
 
 
-def load(folder: Path, bodies: Path, at_once: int) -> float:
+def load(folder: Path, bodies: Path, at_once: int, *options: str) -> float:
     """Seconds that the bare load generator takes for all bodies, on a vendor of its own."""
-    with start_vendor(folder) as vendor:
+    with start_vendor(folder, *options) as vendor:
         command = [sys.executable, "-m", "tests.bench.client_load", vendor.url, vendor.key]
         done = subprocess.run(
             [*command, str(bodies), "--at-once", str(at_once)],
@@ -208,6 +227,7 @@ def measure_memory(folder: Path, sizes: Sizes) -> Iterator[tuple[str, Any]]:
 PARTS: dict[str, Callable[[Path, Sizes], Iterator[tuple[str, Any]]]] = {
     "cached": measure_cached,
     "throughput": measure_throughput,
+    "teacher": measure_teacher,
     "trace": measure_trace,
     "memory": measure_memory,
 }
@@ -220,9 +240,10 @@ def show(name: str, found: dict[str, Any]) -> str:
             f"cached re-run over {found['files']:,} files: {found['seconds']:.2f} s "
             f"(goal ≤ {found['goal_s']:.0f} s); the cold fetch before it took {found['cold_s']:.1f} s"
         )
-    if name == "throughput":
+    if name in ("throughput", "teacher"):
+        model = "a model that costs nothing" if name == "throughput" else "the demo's teacher"
         return (
-            f"cold fetch: {found['fetch_items_s']:,.0f} items/s; bare load generator, "
+            f"{model}: cold fetch {found['fetch_items_s']:,.0f} items/s; bare load generator, "
             f"{found['at_once']} at once: {found['bare_items_s']:,.0f} items/s; "
             f"ratio {found['ratio']:.3f} (goal ≥ {found['goal']})"
         )

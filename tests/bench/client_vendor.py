@@ -1,9 +1,10 @@
 """A real vendor in a process of its own whose model costs next to nothing: the client is what is measured.
 
-    python -m tests.bench.client_vendor FOLDER [--items-per-minute N]
+    python -m tests.bench.client_vendor FOLDER [--items-per-minute N] [--weights local-dir:PATH]
 
 Real server, real SQLite ledger with synchronous=FULL, real batcher; only the model is a projection of
-the pixels. Prints one JSON line with its address and a customer's key, and serves until it is killed.
+the pixels, unless `--weights` names a real one. Prints one JSON line with its address and a customer's
+key, and serves until it is killed.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from vendor_api.auth.repository import issue_key
 from vendor_api.db import open_database, read_clock
 from vendor_api.engine.base import ModelInfo, ServedModel
 from vendor_api.engine.batcher import Batcher
+from vendor_api.engine.local import Manner, ModelSpec, load_served
 from vendor_api.ledger import Ledger
 from vendor_api.ledger.accounts import create_account
 from vendor_api.ledger.prices import set_prices
@@ -90,6 +92,13 @@ def start_vendor(folder: Path, *arguments: str) -> Iterator[Vendor]:
         process.communicate()
 
 
+def load_model(weights: str | None) -> ServedModel:
+    """The projection, or a real model as a vendor serves it."""
+    if weights is not None:
+        return load_served(ModelSpec(MODEL, weights), manner=Manner())
+    return ServedModel(Projection.info, TinyPreparation(), Batcher(Projection()))
+
+
 def open_shop(url: str) -> str:
     """The key of a customer whose credit does not run out, on a fresh database."""
     upgrade("vendor", url)
@@ -118,6 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--items-per-minute", type=int, default=0, help="0: no limit")
     parser.add_argument("--requests-per-minute", type=int, default=0, help="0: no limit")
+    parser.add_argument("--weights", help="an open_clip model instead of the projection")
     wanted = parser.parse_args(arguments)
     wanted.folder.mkdir(parents=True)
     configure_logs(json=False, level="error")
@@ -129,8 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         bytes_per_minute=0,
         audit_seconds=0,
     )
-    engine = Batcher(Projection())
-    served = {MODEL: ServedModel(Projection.info, TinyPreparation(), engine)}
+    served = {MODEL: load_model(wanted.weights)}
     ledger, authenticator = Ledger.open(url), Authenticator.open(url, PEPPER)
     app = create_app(settings, engines=served, ledger=ledger, authenticator=authenticator)
     listening = bind("127.0.0.1", 0)

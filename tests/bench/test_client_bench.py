@@ -16,6 +16,7 @@ def test_a_part_is_measured_and_put_into_words(capsys, part):
     assert {
         "cached": lambda: found["seconds"] > 0,
         "throughput": lambda: found["ratio"] > 0 and found["at_once"] == 2,
+        "teacher": lambda: found["ratio"] > 0,
         "trace": lambda: found["stopped"] is None and found["in_flight"]["trace"],
         "memory": lambda: all(peak > 10 for peak in found["peak_mb"]),
     }[part]()

@@ -80,7 +80,9 @@ def _serve(line: Connection, model: "Model") -> None:
     while True:
         try:
             head = json.loads(line.recv_bytes())
-            items = np.frombuffer(line.recv_bytes(), dtype=head["dtype"]).reshape(head["shape"])
+            # torch wants memory that it could write to.
+            octets = bytearray(line.recv_bytes())
+            items = np.frombuffer(octets, dtype=head["dtype"]).reshape(head["shape"])
         except (EOFError, OSError):
             return
         encode = model.encode_texts if head["operation"] == "texts" else model.encode_images
