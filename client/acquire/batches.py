@@ -12,13 +12,29 @@ MAX_TEXTS = 256
 MAX_BYTES = 16_000_000
 """Bytes of items a request, as they travel (base64)."""
 
-__all__ = ["MAX_BYTES", "MAX_IMAGES", "MAX_TEXTS", "derive_key", "make_batches", "wire_size"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_IMAGES",
+    "MAX_TEXTS",
+    "derive_key",
+    "make_batches",
+    "measure_batches",
+    "wire_size",
+]
 
 
 def make_batches(
     modality: Modality, sizes: Mapping[bytes, int], *, max_bytes: int = MAX_BYTES
 ) -> Iterator[tuple[bytes, ...]]:
-    """The digests of `sizes` (bytes each on the wire) in sorted order, cut into requests.
+    """The digests of `measure_batches`, without the bytes."""
+    return (digests for digests, _ in measure_batches(modality, sizes, max_bytes=max_bytes))
+
+
+def measure_batches(
+    modality: Modality, sizes: Mapping[bytes, int], *, max_bytes: int = MAX_BYTES
+) -> Iterator[tuple[tuple[bytes, ...], int]]:
+    """The digests of `sizes` (bytes each on the wire) in sorted order, cut into requests, and the bytes
+    of each request.
 
     The same digests give the same requests on any machine, in any order of finding them. A table on
     disk is read as it is needed: in memory is one request's part.
@@ -28,12 +44,12 @@ def make_batches(
     total = 0
     for digest, size in _in_order(sizes):
         if batch and (len(batch) == most or total + size > max_bytes):
-            yield tuple(batch)
+            yield tuple(batch), total
             batch, total = [], 0
         batch.append(digest)
         total += size
     if batch:
-        yield tuple(batch)
+        yield tuple(batch), total
 
 
 def _in_order(sizes: Mapping[bytes, int]) -> Iterable[tuple[bytes, int]]:

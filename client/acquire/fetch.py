@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from client.acquire.concurrency import IN_FLIGHT, Aimd, Retries
+from client.acquire.concurrency import IN_FLIGHT, START, Aimd, Retries
 from client.acquire.patience import buy_patiently
 from client.acquire.planning import Plan, Planned
 from client.acquire.purchase import Bought, FetchInterrupted, FetchStopped, Purchaser
@@ -43,6 +43,8 @@ class Fetch:
     progress: Callable[[Bought], None] = lambda bought: None
     in_flight: int = IN_FLIGHT
     """Requests at once at most."""
+    at_first: int = START
+    """Requests at once to begin with."""
     retries: Retries = field(default_factory=Retries)
     """What the SDK hears of refusals is told here: `VendorClient(on_retry=retries.hear)`."""
     receipt: Receipt = field(default_factory=Receipt)
@@ -54,7 +56,7 @@ class Fetch:
     """When the vendor wants to hear of something new again."""
 
     def __post_init__(self) -> None:
-        self.window = Aimd(self.in_flight)
+        self.window = Aimd(self.in_flight, self.at_first)
         renderer = self.purchaser.sources.renderer
         self._plan = Plan(self.quote, self.purchaser.journal, renderer)
 

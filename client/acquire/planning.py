@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from client.acquire.batches import make_batches
+from client.acquire.batches import measure_batches
 from client.acquire.keys import name_request
 from client.acquire.quote import Quote, QuoteLine
 from client.budget import Batch, Journal
@@ -62,8 +62,9 @@ class Plan:
     def cut(self, planned: Planned, items: int) -> Planned:
         """The first so many items of a request that was taken; the others are put back."""
         digests, line = planned.batch.digests, planned.line
-        self.put_back(self._make(line, digests[items:]))
-        return self._make(line, digests[:items])
+        size = sum(line.missing[digest] for digest in digests[:items])
+        self.put_back(self._make(line, digests[items:], planned.size - size))
+        return self._make(line, digests[:items], size)
 
     def rejoin(self, part: Planned, whole: Planned) -> Planned:
         """Undo a `cut`: the whole request, as if it had just been taken."""
@@ -78,10 +79,10 @@ class Plan:
 
     def _make_all(self) -> Iterator[Planned]:
         for line in self.quote.lines:
-            for digests in make_batches(line.modality, line.missing):
-                yield self._make(line, digests)
+            for digests, size in measure_batches(line.modality, line.missing):
+                yield self._make(line, digests, size)
 
-    def _make(self, line: QuoteLine, digests: tuple[bytes, ...]) -> Planned:
+    def _make(self, line: QuoteLine, digests: tuple[bytes, ...], size: int) -> Planned:
         document = self.quote.document
         batch = Batch(
             run=self.quote.run,
@@ -94,5 +95,4 @@ class Plan:
             max_cost_nanousd=len(digests) * line.price_nanousd,
             view=line.view,
         )
-        size = sum(line.missing[digest] for digest in digests)
         return Planned(name_request(batch, self.journal, self.renderer), line, size)

@@ -86,7 +86,15 @@ class Shop:
             run=self.run,
         )
         self.budgets.set_cap(self.run, self.cap)
-        return Fetch(purchaser, self.budgets, quote, receipt=receipt, in_flight=self.threads).run()
+        fetch = Fetch(
+            purchaser,
+            self.budgets,
+            quote,
+            receipt=receipt,
+            in_flight=self.threads,
+            at_first=self.threads,
+        )
+        return fetch.run()
 
     def check(self) -> None:
         assert len(self.vendor.sold) == len(set(self.vendor.sold))

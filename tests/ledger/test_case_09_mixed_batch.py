@@ -26,7 +26,7 @@ def test_case_09_of_a_mixed_batch_the_good_are_charged_once_each(house: House) -
     assert answer.status_code == 200
     rows = answer.json()["data"]
     assert [row["index"] for row in rows] == list(range(64))
-    failed = {row["index"] for row in rows if row["error"] is not None}
+    failed = {row["index"] for row in rows if row.get("error") is not None}
     assert failed == CORRUPT | LONG | BOMB
     assert failed == {row["index"] for row in rows if row["embedding"] is None}
     assert {rows[index]["error"]["code"] for index in failed} == {"invalid_image"}
