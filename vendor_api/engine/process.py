@@ -217,6 +217,8 @@ class ModelProcess:
         while not self._closing.is_set():
             if self._listen(self._worker):
                 continue
+            if self._closing.is_set():
+                return
             _log.error("engine_lost", model=self._order.id, exit=self._worker.process.returncode)
             failed = 0 if self._worker.ready else failed + 1
             if not self._closing.wait(PAUSES[min(failed, len(PAUSES) - 1)]):
