@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,6 @@ class _Worker:
     ready: bool = False
     stopped: bool = False
     """By a signal, or by a debugger."""
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def end(self) -> None:
         """Kill it, so that whoever waits for its answer is told at once."""
@@ -198,13 +197,12 @@ class ModelProcess:
             raise EngineLost(trouble)
         head = {"operation": operation, "dtype": items.dtype.str, "shape": items.shape}
         try:
-            with worker.lock:
-                worker.line.send_bytes(json.dumps(head).encode())
-                worker.line.send_bytes(np.ascontiguousarray(items).data.cast("B"))
-                answer = json.loads(worker.line.recv_bytes())
-                if "shape" in answer:
-                    data = worker.line.recv_bytes()
-                    return np.frombuffer(data, dtype=np.float32).reshape(answer["shape"])
+            worker.line.send_bytes(json.dumps(head).encode())
+            worker.line.send_bytes(np.ascontiguousarray(items).data.cast("B"))
+            answer = json.loads(worker.line.recv_bytes())
+            if "shape" in answer:
+                data = worker.line.recv_bytes()
+                return np.frombuffer(data, dtype=np.float32).reshape(answer["shape"])
         except (EOFError, OSError) as error:
             raise EngineLost("its process ended while it computed") from error
         if answer["fault"] == "item":
@@ -221,6 +219,7 @@ class ModelProcess:
                 return
             _log.error("engine_lost", model=self._order.id, exit=self._worker.process.returncode)
             failed = 0 if self._worker.ready else failed + 1
+            self._worker.ready = False
             if not self._closing.wait(PAUSES[min(failed, len(PAUSES) - 1)]):
                 self._restart()
 
@@ -242,7 +241,12 @@ class ModelProcess:
 
     def _restart(self) -> None:
         previous = self._worker
-        worker = self._worker = self._start()
+        try:
+            worker = self._worker = self._start()
+        except OSError as error:
+            # Out of processes, memory or files: this thread must live to try again.
+            _log.error("engine_not_started", model=self._order.id, reason=str(error))
+            return
         previous.line.close()
         previous.pulse.close()
         try:
