@@ -16,7 +16,7 @@ MERGES = 49152 - 256 - 2
 """Of the file that open_clip ships; the rest of it is not CLIP's."""
 LAYERS, WIDTHS = 12, {"vision": 768, "text": 512}
 
-__all__ = ["NAME", "make_openclip", "make_transformers"]
+__all__ = ["NAME", "make_openclip", "make_transformers", "write_vocabulary"]
 
 
 def make_openclip(folder: Path) -> None:
@@ -59,7 +59,7 @@ def make_transformers(source: Path, folder: Path) -> None:
     if left or unexpected:
         raise SystemExit(f"the weights do not fit: {left} {unexpected}")
     model.save_pretrained(folder)
-    _write_vocabulary(folder)
+    write_vocabulary(folder)
     tokenizer = CLIPTokenizer(folder / "vocab.json", folder / "merges.txt")
     CLIPProcessor(CLIPImageProcessor(), tokenizer).save_pretrained(folder)
 
@@ -107,7 +107,8 @@ def _rename_layer(given: dict[str, Any], ours: str, tower: str, layer: int) -> d
     return found
 
 
-def _write_vocabulary(folder: Path) -> None:
+def write_vocabulary(folder: Path) -> None:
+    """CLIP's tokenizer in transformers' files, from the merges that open_clip ships."""
     from open_clip.tokenizer import SimpleTokenizer, default_bpe
 
     lines = gzip.decompress(Path(default_bpe()).read_bytes()).decode().split("\n")

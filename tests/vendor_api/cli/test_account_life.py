@@ -4,28 +4,17 @@ import json
 import zipfile
 
 import pytest
-from typer.testing import CliRunner
 
-from vendor_api.cli import app
 from vendor_api.db import open_database
 from vendor_api.ledger.accounts import find_account
 from vendor_api.ledger.audit import audit
 
 
 @pytest.fixture
-def vendor(sqlite_url, monkeypatch):
+def vendor(vendor_of_ada):
     """Runs the command on a database with an account `ada` that has $5 and a key."""
-    monkeypatch.setenv("VENDOR_DATABASE_URL", sqlite_url)
-
-    def run(*arguments, code=0):
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        assert result.exit_code == code, result.output
-        return result
-
-    run("accounts", "create", "ada")
-    run("credit", "ada", "5", "--ref", "opening")
-    run("keys", "create", "--account", "ada", "--name", "lab")
-    return run
+    vendor_of_ada("keys", "create", "--account", "ada", "--name", "lab")
+    return vendor_of_ada
 
 
 def read_json(result):

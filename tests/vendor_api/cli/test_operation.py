@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
-from typer.testing import CliRunner
 
 from shared.money import parse_usd
-from vendor_api.cli import app
 from vendor_api.db import open_database, read_clock
 from vendor_api.ledger.accounts import find_account
 from vendor_api.ledger.capture import capture
@@ -32,19 +30,10 @@ def path(url):
 
 
 @pytest.fixture
-def vendor(url, monkeypatch):
+def vendor(vendor_of_ada):
     """Runs the command on a database with an account `ada` that has $5 and can buy."""
-    monkeypatch.setenv("VENDOR_DATABASE_URL", url)
-
-    def run(*arguments, code=0):
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        assert result.exit_code == code, result.output
-        return result
-
-    run("accounts", "create", "ada")
-    run("credit", "ada", "5", "--ref", "opening")
-    run("prices", "set", "icon-clip", "--image", "0.5", "--text", "0.00001")
-    return run
+    vendor_of_ada("prices", "set", "icon-clip", "--image", "0.5", "--text", "0.00001")
+    return vendor_of_ada
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@
     VL2V_INFINITY_BIN=infinity/bin/infinity_emb pytest -m peer -s tests/client/teachers/peer
 """
 
-import gzip
 import json
 import os
 import signal
@@ -20,11 +19,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.serving.weights import write_vocabulary
+
 BIN = os.environ.get("VL2V_INFINITY_BIN", "")
 """Read before the tests clear every setting."""
 PROGRAM = Path(__file__).with_name("transformers_clip.py")
-MERGES = 49152 - 256 - 2
-"""Of the file that open_clip ships; the rest of it is not CLIP's."""
 QUIET = {
     "DO_NOT_TRACK": "1",
     "HF_HUB_OFFLINE": "1",
@@ -69,7 +68,7 @@ def infinity_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Infini
     if not Path(BIN).is_file():
         pytest.fail(f"VL2V_INFINITY_BIN is {BIN!r}, no program: see {__file__} for how to get one")
     folder = tmp_path_factory.mktemp("clip")
-    _write_vocabulary(folder)
+    write_vocabulary(folder)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -103,15 +102,3 @@ def _wait(server: Infinity, process: "subprocess.Popen[bytes]", seconds: float =
         except OSError:
             time.sleep(0.5)
     pytest.fail(f"infinity did not start: {(server.folder / 'log').read_text()[-2000:]}")
-
-
-def _write_vocabulary(folder: Path) -> None:
-    """CLIP's tokenizer in transformers' files, from the merges that open_clip ships."""
-    from open_clip.tokenizer import SimpleTokenizer, default_bpe
-
-    lines = gzip.decompress(Path(default_bpe()).read_bytes()).decode().split("\n")
-    merges = ["#version: 0.2", *lines[1 : MERGES + 1], ""]
-    (folder / "merges.txt").write_text("\n".join(merges), encoding="utf-8")
-    renamed = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
-    numbers = {renamed.get(word, word): n for word, n in SimpleTokenizer().encoder.items()}
-    (folder / "vocab.json").write_text(json.dumps(numbers), encoding="utf-8")
