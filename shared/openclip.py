@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from shared.codecs import Vector
+from shared.packed import can_pack, pack_weights
 from shared.pixels import ModelNotFound, PixelTransform, read_preprocessing
 from shared.revision import hash_json, hash_weights, join_hashes
 from shared.tokens import TokenizedTexts
@@ -70,7 +71,7 @@ def load_openclip(spec: str, precision: Precision = "fp32", device: str = "cpu")
 
 
 class OpenClip:
-    """One loaded model. Encoding is for one thread at a time; preprocessing and tokens for any."""
+    """One loaded model; any thread may encode, preprocess and tokenise."""
 
     def __init__(
         self, model: torch.nn.Module, tokenizer: Any, config: dict[str, Any], precision: Precision
@@ -120,6 +121,13 @@ class OpenClip:
             hash_json(self.preprocessing.model_dump()),
             hash_json(self.precision),
         )
+
+    def pack_weights(self) -> None:
+        """Encode faster on this processor from now on, where it can; nothing can be trained any more."""
+        if can_pack(self._dtype):
+            # It is hashed from the weights, which are then no longer there.
+            _ = self.revision
+            pack_weights(self.model)
 
     def preprocess(self, image: Image.Image) -> NDArray[np.uint8]:
         """uint8[size, size, 3], as `PixelTransform` makes it. Any thread may call."""

@@ -159,9 +159,11 @@ def _load(weights: str) -> "OpenClip":
             "a teacher on this machine needs torch: type `pip install 'vl2v[train]'`"
         ) from error
     try:
-        return load_openclip(weights)
+        clip = load_openclip(weights)
     except ModelNotFound as error:
         raise UsageError(f"--teacher {PREFIX}{weights}: {error}") from error
+    clip.pack_weights()
+    return clip
 
 
 def _show(clip: "OpenClip", data: bytes) -> Any:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from shared.openclip import LOCAL_DIR, ModelNotFound, OpenClip, Precision, load_
 from shared.pixels import hash_probe
 from shared.tokens import TokenizedTexts
 from vendor_api.engine.base import ModelInfo, Pixels, Runtime
+from vendor_api.engine.shares import IMAGES, TEXTS, SideBySide
 from vendor_api.refusal import Refusal
 
 __all__ = ["ClipModel"]
@@ -26,6 +28,7 @@ class ClipModel:
         self._clip = clip
         self.info = info
         self._encode_images: Callable[[NDArray[np.uint8]], Vector] = clip.encode_images
+        self._encode_texts: Callable[[NDArray[np.int32]], Vector] = clip.encode_texts
         self.fill = clip.fill
         """What open_clip pads pictures with."""
 
@@ -59,6 +62,10 @@ class ClipModel:
             pixel_probe=hash_probe(clip.transform),
         )
         model = cls(clip, info)
+        if device == "cpu" and runtime == "torch":
+            clip.pack_weights()
+        if device == "cpu":
+            model.share_cores(threads)
         if runtime == "onnx":
             if device != "cpu":
                 raise Refusal(
@@ -66,6 +73,12 @@ class ClipModel:
                 )
             model.use_onnx(threads)
         return model
+
+    def share_cores(self, cores: int | None) -> None:
+        """Compute each batch in shares, one core each, from now on."""
+        side_by_side = SideBySide(cores)
+        self._encode_images = partial(side_by_side, self._clip.encode_images, IMAGES)
+        self._encode_texts = partial(side_by_side, self._clip.encode_texts, TEXTS)
 
     def use_onnx(self, threads: int | None) -> None:
         """Compute images with ONNX Runtime from now on. Raises Refusal."""
@@ -81,7 +94,7 @@ class ClipModel:
 
     def encode_texts(self, tokens: NDArray[np.int32]) -> Vector:
         """See `Model`; the batch is cut after its longest text, which changes nothing but time."""
-        return self._clip.encode_texts(tokens)
+        return self._encode_texts(tokens)
 
     def preprocess(self, image: Image.Image) -> Pixels:
         """See `Preparation`."""

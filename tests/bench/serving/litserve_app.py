@@ -7,11 +7,11 @@ import base64
 import io
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import litserve  # type: ignore[import-not-found]
 import open_clip
 import torch
+from fastapi import Request
 from PIL import Image
 
 
@@ -24,8 +24,8 @@ class Clip(litserve.LitAPI):  # type: ignore[misc]
         self.model = model.to(device).eval()
         self.pool = ThreadPoolExecutor(2)
 
-    def decode_request(self, request: Any) -> bytes:
-        """The file."""
+    def decode_request(self, request: Request) -> bytes:
+        """The file; LitServe reads the annotation and then passes the parsed JSON."""
         return base64.b64decode(request["image_data"])
 
     def batch(self, inputs: list[bytes]) -> torch.Tensor:

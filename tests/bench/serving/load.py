@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
 
-__all__ = ["Answer", "Run", "Server", "run_closed", "run_once"]
+__all__ = ["Answer", "Line", "Run", "Server", "run_closed", "run_once"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Run:
     @property
     def rate(self) -> float:
         """Items a second, of answers with 200."""
-        return self.items / self.seconds
+        return self.items / self.seconds if self.items else 0.0
 
     def percentile(self, share: float) -> float:
         """Seconds within which that share of the answers came."""

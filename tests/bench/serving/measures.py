@@ -15,7 +15,7 @@ from statistics import median
 
 from shared.frames import FRAMES, TENSOR, pack_frames
 from tests.bench.serving.bare import make_text
-from tests.bench.serving.load import Answer, Run, run_closed, run_once
+from tests.bench.serving.load import Answer, Line, Run, run_closed, run_once
 from tests.bench.serving.pictures import HUGE, Pictures
 from tests.bench.serving.servers import MODEL, Contender
 
@@ -85,9 +85,9 @@ def measure_added_latency(one: Contender, *, requests: int) -> tuple[dict[str, f
     pictures, first = Pictures(), next(_numbers)
 
     async def ask() -> list[Answer]:
+        line = Line(one.port)
         return [
-            await run_once(one.port, one.write(pictures.take(first + number)))
-            for number in range(requests)
+            await line.ask(one.write(pictures.take(first + number))) for number in range(requests)
         ]
 
     answers = asyncio.run(ask())[5:]

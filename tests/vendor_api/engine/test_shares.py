@@ -1,0 +1,55 @@
+"""Batches computed side by side: every row once, in its place, whatever the numbers."""
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from vendor_api.engine.shares import SideBySide, cut
+
+
+@given(items=st.integers(1, 70), cores=st.integers(1, 9), largest=st.integers(1, 20))
+def test_shares_hold_every_item_once_and_in_order(items: int, cores: int, largest: int) -> None:
+    shares = list(cut(np.arange(items), cores, largest))
+    assert np.concatenate(shares).tolist() == list(range(items))
+    sizes = [len(share) for share in shares]
+    assert max(sizes) <= largest
+    assert max(sizes) - min(sizes) <= 1
+    assert len(shares) >= min(items, cores)
+
+
+def test_rows_come_back_in_their_places_whichever_share_is_done_first() -> None:
+    second_done = threading.Event()
+
+    def encode(items: NDArray[Any]) -> NDArray[np.float32]:
+        if items[0] == 0:
+            assert second_done.wait(30)
+        else:
+            second_done.set()
+        return items[:, None].astype(np.float32)
+
+    vectors = SideBySide(2)(encode, 4, np.arange(8))
+    assert vectors[:, 0].tolist() == list(range(8))
+
+
+def test_a_lone_item_is_encoded_by_the_thread_that_asks() -> None:
+    def encode(items: NDArray[Any]) -> NDArray[np.float32]:
+        return np.full((len(items), 1), threading.get_ident() % 1000, dtype=np.float32)
+
+    own = threading.get_ident() % 1000
+    assert SideBySide(2)(encode, 4, np.arange(1))[0, 0] == own
+    assert SideBySide(1)(encode, 4, np.arange(9))[0, 0] == own
+
+
+def test_what_is_wrong_with_one_share_is_told() -> None:
+    def encode(items: NDArray[Any]) -> NDArray[np.float32]:
+        if 5 in items:
+            raise ValueError("five")
+        return np.zeros((len(items), 1), dtype=np.float32)
+
+    with pytest.raises(ValueError, match="five"):
+        SideBySide(2)(encode, 2, np.arange(8))
