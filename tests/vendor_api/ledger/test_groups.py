@@ -216,6 +216,23 @@ def test_a_group_takes_as_many_statements_whatever_its_size(database, shop):
     assert audit(database).ok
 
 
+def test_a_group_looks_its_charges_up_and_never_reads_them_all(make_shop, sqlite_url):
+    shop = make_shop(sqlite_url)
+
+    def run(tasks):
+        return commit(shop.database, [Job(shop.account.id, task) for task in tasks])
+
+    with _counting(shop.database) as statements:
+        holds = run(shop.reserve(f"k{n}", f"i{n}") for n in range(9))
+        run(map(capture_all, holds))
+    with shop.database.read() as connection:
+        for statement in statements:
+            values = (None,) * statement.count("?")
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+            read = [row.detail for row in plan if row.detail.startswith("SCAN")]
+            assert set(read) <= {"SCAN CONSTANT ROW", "SCAN w VIRTUAL TABLE INDEX 1:"}, statement
+
+
 def _reprice(lines, price_id):
     return tuple(
         type(line)(line.modality, line.digest, type(line.price)(price_id, "m", "image", PRICE))
