@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from vendor_api.db.tables import account, key_cap
 from vendor_api.ledger.commands import Reserve
-from vendor_api.ledger.groups_purchases import Item, read_purchases
+from vendor_api.ledger.groups_purchases import Shelf, read_purchases
 from vendor_api.ledger.jobs import Capture, Command, Release
 
 __all__ = ["CHARGE_COLUMNS", "Account", "Books", "Charge", "read_books"]
@@ -66,7 +66,9 @@ class Books:
     capped_keys: set[str]
     by_id: dict[str, Charge] = field(default_factory=dict)
     by_key: dict[tuple[str, str], Charge] = field(default_factory=dict)
-    bought_at: dict[Item, int] = field(default_factory=dict)
+    bought_at: dict[Shelf, dict[bytes, int]] = field(default_factory=dict)
+    looked_up: bool = False
+    """Whether `bought_at` knows what was bought before the group."""
 
     def add(self, known: Charge) -> None:
         """A charge, found by its id and by its idempotency key from now on."""
@@ -112,9 +114,17 @@ _CAPPED = select(key_cap.c.key_id).where(key_cap.c.key_id.in_(bindparam("ids", e
 
 
 def read_books(
-    connection: Connection, now: int, balances: Sequence[Row[Any]], commands: Sequence[Command]
+    connection: Connection,
+    now: int,
+    balances: Sequence[Row[Any]],
+    commands: Sequence[Command],
+    *,
+    look_up: bool,
 ) -> Books:
-    """Everything that the commands are about, given the locked balances of their accounts."""
+    """Everything that the commands are about, given the locked balances of their accounts.
+
+    What was bought before is only there if `look_up` says so.
+    """
     active = _read_names(connection, _ACTIVE, [row.account_id for row in balances])
     reserves = [command for command in commands if isinstance(command, Reserve)]
     books = Books(
@@ -124,10 +134,12 @@ def read_books(
             if row.account_id in active and (row.next_expiry_at is None or row.next_expiry_at > now)
         },
         capped_keys=_read_names(connection, _CAPPED, {command.key_id for command in reserves}),
+        looked_up=look_up,
     )
     _read_charges(connection, books, commands, reserves)
-    captures = [command for command in commands if isinstance(command, Capture)]
-    _read_purchases(connection, books, captures)
+    if look_up:
+        captures = [command for command in commands if isinstance(command, Capture)]
+        _read_purchases(connection, books, captures)
     return books
 
 
@@ -163,11 +175,11 @@ def _find(
 
 
 def _read_purchases(connection: Connection, books: Books, captures: Sequence[Capture]) -> None:
-    wanted = {
-        Item(known.account_id, known.revision, line.modality, line.digest)
-        for command in captures
-        if (known := books.by_id.get(command.hold.charge_id)) is not None
-        for line, delivered in zip(command.hold.lines, command.delivered, strict=False)
-        if delivered
-    }
+    wanted: dict[Shelf, set[bytes]] = {}
+    for command in captures:
+        known = books.by_id.get(command.hold.charge_id)
+        if known is not None:
+            for line in command.hold.lines:
+                shelf = Shelf(known.account_id, known.revision, line.modality)
+                wanted.setdefault(shelf, set()).add(line.digest)
     books.bought_at = read_purchases(connection, wanted)
