@@ -92,7 +92,7 @@ def read_purchases(
     found: dict[Shelf, dict[bytes, int]] = {}
     for shelf, digests in _slice(wanted):
         rows = _find(connection, shelf, digests)
-        found.setdefault(shelf, {}).update((bytes(digest), at) for digest, at in rows)
+        found.setdefault(shelf, {}).update({bytes(row.digest): row.bought_at for row in rows})
     return found
 
 
