@@ -7,6 +7,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     LargeBinary,
     PrimaryKeyConstraint,
@@ -129,13 +130,16 @@ Index("ix_charge_account_id_id", charge.c.account_id, charge.c.id)
 purchase = Table(
     "purchase",
     metadata,
-    Column("account_id", Text, ForeignKey("account.id"), nullable=False),
+    Column("account_id", Text, nullable=False),
     Column("revision", Text, nullable=False),
     Column("modality", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False),
-    Column("charge_id", Text, ForeignKey("charge.id"), nullable=False),
+    Column("charge_id", Text, nullable=False),
     Column("bought_at", INT64, nullable=False),
     PrimaryKeyConstraint("account_id", "revision", "modality", "digest"),
+    # PostgreSQL would ask row by row: a trigger there checks what a statement wrote at once.
+    ForeignKeyConstraint(["account_id"], ["account.id"]).ddl_if(dialect="sqlite"),
+    ForeignKeyConstraint(["charge_id"], ["charge.id"]).ddl_if(dialect="sqlite"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )

@@ -10,7 +10,7 @@ set-based way within a group, so no job of it can overtake another.
 
 When anything set-based fails, the transaction is taken back and a second one runs every job by
 itself: only the one that is to blame fails. A savepoint instead would make SQLite keep a copy of
-every page that the group touches.
+every page that the group touches. `groups_purchases` says why one may also run twice by the set.
 """
 
 import logging
@@ -26,6 +26,7 @@ from vendor_api.ledger import balance
 from vendor_api.ledger.commands import LedgerError
 from vendor_api.ledger.groups_books import read_books
 from vendor_api.ledger.groups_plan import Plan, Unusual
+from vendor_api.ledger.groups_purchases import BoughtBefore, Rebuys
 from vendor_api.ledger.groups_rows import write
 from vendor_api.ledger.jobs import Command, Job, perform
 
@@ -39,13 +40,14 @@ class _SetFailed(Exception):
     """A set-based statement failed, and its transaction with it."""
 
 
-def commit(database: Database, jobs: Sequence[Job]) -> list[Any]:
+def commit(database: Database, jobs: Sequence[Job], rebuys: Rebuys | None = None) -> list[Any]:
     """What each job returned or raised, in the jobs' order, all of it committed.
 
-    Raises SQLAlchemyError when the database did not commit; then nothing has changed.
+    `rebuys` remembers from group to group. Raises SQLAlchemyError when the database did not
+    commit; then nothing has changed.
     """
     try:
-        return database.change(lambda c: failpoints.reach_commit(_execute(c, jobs)))
+        return _commit_by_the_set(database, jobs, rebuys or Rebuys())
     except _SetFailed as failure:
         _log.warning("%d ledger commands run one by one: %s", len(jobs), failure.__cause__)
         return database.change(
@@ -53,16 +55,30 @@ def commit(database: Database, jobs: Sequence[Job]) -> list[Any]:
         )
 
 
-def _execute(connection: Connection, jobs: Sequence[Job], *, one_by_one: bool = False) -> list[Any]:
+def _commit_by_the_set(database: Database, jobs: Sequence[Job], rebuys: Rebuys) -> list[Any]:
+    if not rebuys.are_likely():
+        try:
+            return database.change(lambda c: failpoints.reach_commit(_execute(c, jobs)))
+        except BoughtBefore:
+            rebuys.note()
+    return database.change(lambda c: failpoints.reach_commit(_execute(c, jobs, look_up=True)))
+
+
+def _execute(
+    connection: Connection, jobs: Sequence[Job], *, look_up: bool = False, one_by_one: bool = False
+) -> list[Any]:
     now = read_clock(connection)
     balances = balance.lock(connection, {job.account_id for job in jobs if job.account_id})
     commands = [job.task for job in jobs if isinstance(job.task, Command)]
     if one_by_one or not commands:
         return [_attempt(connection, now, job) for job in jobs]
     try:
-        plan = Plan(now, read_books(connection, now, balances, commands))
+        books = read_books(connection, now, balances, commands, look_up=look_up)
+        plan = Plan(now, books)
         outcomes = _decide(plan, jobs)
         write(connection, plan)
+    except BoughtBefore:
+        raise
     except Exception as error:
         if _ends_transaction(error):
             raise

@@ -1,14 +1,15 @@
 """What a group of commands needs to know, read at once under the locks of its accounts."""
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, select, tuple_
+from sqlalchemy import Connection, Row, Select, bindparam, select
 
-from vendor_api.db.tables import account, charge, key_cap
+from vendor_api.db.tables import account, key_cap
 from vendor_api.ledger.commands import Reserve
-from vendor_api.ledger.groups_purchases import Item, read_purchases
+from vendor_api.ledger.groups_purchases import Shelf, read_purchases
 from vendor_api.ledger.jobs import Capture, Command, Release
 
 __all__ = ["CHARGE_COLUMNS", "Account", "Books", "Charge", "read_books"]
@@ -65,21 +66,47 @@ class Books:
     capped_keys: set[str]
     by_id: dict[str, Charge] = field(default_factory=dict)
     by_key: dict[tuple[str, str], Charge] = field(default_factory=dict)
-    bought_at: dict[Item, int] = field(default_factory=dict)
+    bought_at: dict[Shelf, dict[bytes, int]] = field(default_factory=dict)
+    looked_up: bool = False
+    """Whether `bought_at` knows what was bought before the group."""
 
     def add(self, known: Charge) -> None:
         """A charge, found by its id and by its idempotency key from now on."""
         self.by_id[known.id] = known
         self.by_key[known.account_id, known.idempotency_key] = known
 
+    def add_all(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Charges as the database has them, in the order of CHARGE_COLUMNS."""
+        for row in rows:
+            self.add(Charge(*row))
+
 
 CHARGE_COLUMNS = tuple(column.name for column in fields(Charge))
 
-_CHARGES = select(*(charge.c[name] for name in CHARGE_COLUMNS))
-_BY_KEY = _CHARGES.where(
-    tuple_(charge.c.account_id, charge.c.idempotency_key).in_(bindparam("keys", expanding=True))
-)
-_BY_ID = _CHARGES.where(charge.c.id.in_(bindparam("ids", expanding=True)))
+_COLUMNS = ", ".join(f"c.{name}" for name in CHARGE_COLUMNS)
+# One look into the index for each of the wanted: both engines would sooner read the whole table
+# than take a list of pairs for keys, and PostgreSQL keeps the plan of a table that was small.
+_BY_KEY = {
+    "sqlite": (
+        f"SELECT {_COLUMNS} FROM json_each(?) w CROSS JOIN charge c"  # noqa: S608
+        " ON c.account_id = json_extract(w.value, '$[0]')"
+        " AND c.idempotency_key = json_extract(w.value, '$[1]')"
+    ),
+    "postgresql": (
+        "SELECT c.* FROM unnest(%b::text[], %b::text[]) w(account_id, idempotency_key),"  # noqa: S608
+        f" LATERAL (SELECT {_COLUMNS} FROM charge c WHERE c.account_id = w.account_id"
+        " AND c.idempotency_key = w.idempotency_key LIMIT 1) c"
+    ),
+}
+_BY_ID = {
+    "sqlite": (
+        f"SELECT {_COLUMNS} FROM json_each(?) w CROSS JOIN charge c ON c.id = w.value"  # noqa: S608
+    ),
+    "postgresql": (
+        "SELECT c.* FROM unnest(%b::text[]) w(id),"  # noqa: S608
+        f" LATERAL (SELECT {_COLUMNS} FROM charge c WHERE c.id = w.id LIMIT 1) c"
+    ),
+}
 _ACTIVE = select(account.c.id).where(
     account.c.id.in_(bindparam("ids", expanding=True)), account.c.status == "active"
 )
@@ -87,9 +114,17 @@ _CAPPED = select(key_cap.c.key_id).where(key_cap.c.key_id.in_(bindparam("ids", e
 
 
 def read_books(
-    connection: Connection, now: int, balances: Sequence[Row[Any]], commands: Sequence[Command]
+    connection: Connection,
+    now: int,
+    balances: Sequence[Row[Any]],
+    commands: Sequence[Command],
+    *,
+    look_up: bool,
 ) -> Books:
-    """Everything that the commands are about, given the locked balances of their accounts."""
+    """Everything that the commands are about, given the locked balances of their accounts.
+
+    What was bought before is only there if `look_up` says so.
+    """
     active = _read_names(connection, _ACTIVE, [row.account_id for row in balances])
     reserves = [command for command in commands if isinstance(command, Reserve)]
     books = Books(
@@ -99,10 +134,12 @@ def read_books(
             if row.account_id in active and (row.next_expiry_at is None or row.next_expiry_at > now)
         },
         capped_keys=_read_names(connection, _CAPPED, {command.key_id for command in reserves}),
+        looked_up=look_up,
     )
     _read_charges(connection, books, commands, reserves)
-    captures = [command for command in commands if isinstance(command, Capture)]
-    _read_purchases(connection, books, captures)
+    if look_up:
+        captures = [command for command in commands if isinstance(command, Capture)]
+        _read_purchases(connection, books, captures)
     return books
 
 
@@ -115,22 +152,34 @@ def _read_names(connection: Connection, query: Select[str], ids: Collection[str]
 def _read_charges(
     connection: Connection, books: Books, commands: Sequence[Command], reserves: Sequence[Reserve]
 ) -> None:
-    keys = [(command.account_id, command.idempotency_key) for command in reserves]
-    ids = [command.hold.charge_id for command in commands if isinstance(command, Capture | Release)]
+    keys = {(command.account_id, command.idempotency_key) for command in reserves}
+    ids = {command.hold.charge_id for command in commands if isinstance(command, Capture | Release)}
     if keys:
-        for row in connection.execute(_BY_KEY, {"keys": keys}):
-            books.add(Charge(*row))
+        books.add_all(_find(connection, _BY_KEY, *zip(*keys, strict=True)))
     if ids:
-        for row in connection.execute(_BY_ID, {"ids": ids}):
-            books.add(Charge(*row))
+        books.add_all(_find(connection, _BY_ID, ids))
+
+
+def _find(
+    connection: Connection, query: Mapping[str, str], *columns: Collection[str]
+) -> Iterable[Row[Any]]:
+    """The charges that a query wants: of one list of ids, or of two lists that make pairs."""
+    dialect = connection.dialect.name
+    if dialect != "sqlite":
+        values: tuple[Any, ...] = tuple(list(column) for column in columns)
+    elif len(columns) == 1:
+        values = (json.dumps(list(columns[0])),)
+    else:
+        values = (json.dumps(list(zip(*columns, strict=True))),)
+    return connection.exec_driver_sql(query[dialect], values)
 
 
 def _read_purchases(connection: Connection, books: Books, captures: Sequence[Capture]) -> None:
-    wanted = {
-        Item(known.account_id, known.revision, line.modality, line.digest)
-        for command in captures
-        if (known := books.by_id.get(command.hold.charge_id)) is not None
-        for line, delivered in zip(command.hold.lines, command.delivered, strict=False)
-        if delivered
-    }
+    wanted: dict[Shelf, set[bytes]] = {}
+    for command in captures:
+        known = books.by_id.get(command.hold.charge_id)
+        if known is not None:
+            for line in command.hold.lines:
+                shelf = Shelf(known.account_id, known.revision, line.modality)
+                wanted.setdefault(shelf, set()).add(line.digest)
     books.bought_at = read_purchases(connection, wanted)

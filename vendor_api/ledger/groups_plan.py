@@ -18,7 +18,7 @@ from vendor_api.ledger.commands import (
     Reserve,
 )
 from vendor_api.ledger.groups_books import CHARGE_COLUMNS, Account, Books, Charge
-from vendor_api.ledger.groups_purchases import Item
+from vendor_api.ledger.groups_purchases import Shelf
 from vendor_api.ledger.ids import new_id
 from vendor_api.ledger.jobs import Capture, Command, Release
 from vendor_api.ledger.reservation import held_values, refuse
@@ -51,8 +51,8 @@ class Plan:
     captured: list[dict[str, Any]] = field(default_factory=list)
     """Charges with a new state, each behind its fence; so are the released ones."""
     released: list[dict[str, Any]] = field(default_factory=list)
-    bought: dict[Item, str] = field(default_factory=dict)
-    """Item → the charge that pays for it."""
+    bought: dict[Shelf, dict[bytes, str]] = field(default_factory=dict)
+    """Digest → the charge that pays for it, on each shelf."""
     earned: list[tuple[Charge, int]] = field(default_factory=list)
     """Charge and cost, one journal transaction each."""
     rolled_up: dict[RollUp, dict[str, int]] = field(default_factory=dict)
@@ -122,14 +122,16 @@ class Plan:
 
     def _buy(self, known: Charge, given: list[Line]) -> set[tuple[Modality, bytes]]:
         """The lines to pay for: never bought by the account, or longer ago than is free."""
-        paid = set()
-        for line in given:
-            item = Item(known.account_id, known.revision, line.modality, line.digest)
-            bought_at = self.books.bought_at.get(item)
-            if bought_at is None or bought_at <= self.now - REBUY_FREE_DAYS * DAY:
-                self.books.bought_at[item] = self.now
-                self.bought[item] = known.id
-                paid.add((line.modality, line.digest))
+        paid: set[tuple[Modality, bytes]] = set()
+        oldest = self.now - REBUY_FREE_DAYS * DAY
+        for modality in {line.modality for line in given}:
+            shelf = Shelf(known.account_id, known.revision, modality)
+            bought_at = self.books.bought_at.setdefault(shelf, {})
+            asked = [line.digest for line in given if line.modality == modality]
+            fresh = [digest for digest in asked if bought_at.get(digest, 0) <= oldest]
+            bought_at.update(dict.fromkeys(fresh, self.now))
+            self.bought.setdefault(shelf, {}).update(dict.fromkeys(fresh, known.id))
+            paid.update((modality, digest) for digest in fresh)
         return paid
 
     def _roll_up(self, known: Charge, tallied: Mapping[Modality, Mapping[str, int]]) -> None:

@@ -19,6 +19,7 @@ from vendor_api.db import Database
 from vendor_api.ledger.commands import Hold, LedgerUnavailable, Receipt, Replay, Reserve
 from vendor_api.ledger.delivery import deliver_together
 from vendor_api.ledger.groups import commit
+from vendor_api.ledger.groups_purchases import Rebuys
 from vendor_api.ledger.jobs import Capture, Command, Job, Release, Work
 
 GROUP_LIMIT = 256
@@ -51,6 +52,7 @@ class Writer:
         self._database = database
         self._group_limit = group_limit
         self._on_commit = on_commit
+        self._rebuys = Rebuys()
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = Lock()
         self._closed = False
@@ -110,7 +112,7 @@ class Writer:
     def _commit(self, group: Sequence[Job]) -> None:
         started = monotonic()
         try:
-            outcomes = commit(self._database, group)
+            outcomes = commit(self._database, group, self._rebuys)
         except SQLAlchemyError as error:
             _log.warning("a ledger commit failed: %s", error)
             unavailable = LedgerUnavailable("the database did not answer")

@@ -38,6 +38,7 @@ from vendor_api.ledger.commands import (
     RequestInFlight,
 )
 from vendor_api.ledger.groups import commit
+from vendor_api.ledger.groups_purchases import WARY_GROUPS, Rebuys
 from vendor_api.ledger.jobs import Capture, Job, Release, perform
 
 PRICE = parse_usd("0.0001")
@@ -214,6 +215,66 @@ def test_a_group_takes_as_many_statements_whatever_its_size(database, shop):
         run(tasks)
     assert len(statements) <= 18
     assert audit(database).ok
+
+
+def test_a_group_looks_its_charges_up_and_never_reads_them_all(make_shop, sqlite_url):
+    shop = make_shop(sqlite_url)
+
+    def run(tasks):
+        return commit(shop.database, [Job(shop.account.id, task) for task in tasks])
+
+    with _counting(shop.database) as statements:
+        holds = run(shop.reserve(f"k{n}", f"i{n}") for n in range(9))
+        run(map(capture_all, holds))
+    with shop.database.read() as connection:
+        for statement in statements:
+            values = (None,) * statement.count("?")
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+            read = [row.detail for row in plan if row.detail.startswith("SCAN")]
+            assert set(read) <= {"SCAN CONSTANT ROW", "SCAN w VIRTUAL TABLE INDEX 1:"}, statement
+
+
+class TestItemsBoughtBefore:
+    def test_new_items_are_written_without_a_look(self, database, shop):
+        (hold,) = commit(database, [Job(shop.account.id, shop.reserve("k", "a", "b"))])
+        with _counting(database) as statements:
+            commit(database, [Job(shop.account.id, capture_all(hold))])
+        assert len([text for text in statements if "purchase" in text]) == 1
+
+    def test_one_old_item_makes_the_group_look_and_the_next_ones_too(self, database, shop):
+        rebuys = Rebuys()
+
+        def buy(*requests):
+            holds = commit(database, [Job(shop.account.id, each) for each in requests], rebuys)
+            return commit(
+                database, [Job(shop.account.id, capture_all(hold)) for hold in holds], rebuys
+            )
+
+        buy(shop.reserve("k1", "a"))
+        assert rebuys.wary == 0
+        receipts = buy(shop.reserve("k2", "b"), shop.reserve("k3", "a", "c"))
+        assert [receipt.line_costs_nanousd for receipt in receipts] == [(PRICE,), (0, PRICE)]
+        assert rebuys.wary == WARY_GROUPS
+        with _counting(database) as statements:
+            (again,) = buy(shop.reserve("k4", "a", "d"))
+        assert again.line_costs_nanousd == (0, PRICE)
+        assert len([text for text in statements if "INTO purchase" in text]) == 1
+        assert rebuys.wary == WARY_GROUPS - 2
+        assert audit(database).ok
+
+    def test_a_group_that_began_in_vain_leaves_nothing_behind(self, database, shop):
+        def run(*tasks):
+            return commit(database, [Job(shop.account.id, task) for task in tasks])
+
+        run(capture_all(*run(shop.reserve("k1", "a"))))
+        holds = run(shop.reserve("k2", "new"), shop.reserve("k3", "a"), shop.reserve("k4", "x"))
+        run(capture_all(holds[0]), capture_all(holds[1]), Release(holds[2], final=False))
+        with database.read() as connection:
+            query = select(purchase.c.charge_id).order_by(purchase.c.charge_id)
+            charges = connection.execute(query).scalars().all()
+            assert len(charges) == 2
+            assert charges[1] == holds[0].charge_id
+        assert audit(database).ok
 
 
 def _reprice(lines, price_id):
