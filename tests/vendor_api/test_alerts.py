@@ -74,19 +74,18 @@ class TestBalances:
         assert ask_books(shop, poor, later=8 * DAY) == [], "it stopped buying a week ago"
         assert ask_books(shop) == []
 
-    @pytest.mark.parametrize(("days", "low"), [(2, False), (3, True)])
-    async def test_the_pace_of_seven_days_says_how_long_a_balance_lasts(
+    @pytest.mark.parametrize(("days", "low"), [(3, False), (4, True)])
+    async def test_a_runway_says_how_long_a_balance_lasts(
         self, shop: Any, ledger: Ledger, days: int, low: bool
     ) -> None:
         await spend(shop, ledger, "a")
-        spent = 2 * parse_usd("0.9999")
-        with shop.database.write() as connection:  # $2 a week, so that $1 lasts three days
-            connection.execute(update(usage_rollup).values(cost_nanousd=spent - spent // 20))
-        pace = CALM.model_copy(update={"alert_runway_days": days + 1})
+        with shop.database.write() as connection:  # $0.9999 is three days and a tenth
+            spent = parse_usd("0.9999") * 10 // 31
+            connection.execute(update(usage_rollup).values(cost_nanousd=spent))
+        pace = CALM.model_copy(update={"alert_runway_days": days})
         with shop.database.read() as connection:
             found = list_low_balances(connection, read_clock(connection), pace)
-        assert bool(found) is low
-        assert all(row.runway_days == 3 for row in found)
+        assert [row.pace.show_days(row.available_nanousd) for row in found] == ["3.1"] * low
 
     async def test_an_accounts_own_threshold_stands_for_the_general_one(
         self, shop: Any, ledger: Ledger
