@@ -22,7 +22,7 @@ class Thresholds(BaseSettings):
     alert_audit_age_s: float = Field(default=900.0, gt=0)
     """How long ago the books may have been checked last."""
     alert_error_percent: float = Field(default=5.0, ge=0, le=100)
-    """The share of 5xx answers in five minutes."""
+    """The share of 5xx answers to customers in five minutes."""
     alert_error_answers: int = Field(default=20, ge=1)
     """Fewer answers than this in five minutes say nothing about a share."""
     alert_disk_free_bytes: int = Field(default=1024**3, ge=0)

@@ -163,18 +163,32 @@ class TestService:
         await vendor.app.state.shop.ledger.close()
         assert await names(vendor) == ["database_down"]
 
-    async def test_answers_that_fail(self, vendor: Any) -> None:
+    async def test_answers_that_fail(self, vendor: Any, clock: Any) -> None:
         vendor.model.failure = RuntimeError("out of memory")
         assert (await vendor.embed("first")).status_code == 503
+        vendor.model.failure = None
+        clock(1)
         assert await names(vendor) == [], "one answer is no share"
         for _ in range(19):
+            assert (await vendor.http.get("/v1/balance")).status_code == 200
             assert (await vendor.http.get("/healthz")).status_code == 200
+        clock(1)
         assert await names(vendor) == ["error_rate"]
         (alert,) = await find_alerts(vendor.app.state.shop)
         assert "1 of 20 answers" in alert.summary
         for _ in range(20):
-            await vendor.http.get("/healthz")
+            await vendor.http.get("/v1/balance")
+        clock(1)
         assert await names(vendor) == [], "1 of 40 is less than 5 %"
+
+    async def test_failures_of_long_ago(self, vendor: Any, clock: Any) -> None:
+        vendor.model.failure = RuntimeError("out of memory")
+        for number in range(20):
+            assert (await vendor.embed(f"text {number}")).status_code == 503
+        clock(300)
+        assert await names(vendor) == ["error_rate"]
+        clock(1)
+        assert await names(vendor) == []
 
     async def test_redis_that_does_not_answer(self, vendor: Any) -> None:
         vendor.app.state.shop.metrics.redis_degraded.set(1)
