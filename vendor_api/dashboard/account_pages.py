@@ -48,6 +48,7 @@ router = APIRouter(prefix="/dashboard/accounts", include_in_schema=False)
 
 _DONE = {
     "opened": "The account is open.",
+    "closed": "The account is closed for ever.",
     "frozen": "The account is frozen.",
     "unfrozen": "The account may buy again.",
     "limited": "The credit limit is changed.",
