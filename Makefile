@@ -5,6 +5,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_OUT ?= demo-out
 STAMP := $(VENV)/.installed
+# Processes that share the tests out, file by file; 0 runs them in this one, as a debugger wants.
+JOBS ?= logical
 
 .PHONY: setup demo test check mutate bench bench-full bench-ledger bench-client bench-dashboard bench-distill \
 	bench-serving bench-spaces ideas peer screenshots unseen soak nightly clean
@@ -21,7 +23,7 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest --cov --cov-report=
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	$(BIN)/python tests/coverage_floor.py
 
 check: $(STAMP)

@@ -31,6 +31,10 @@ from vendor_api.ledger.commands import Credit, Line, Price, Reserve
 from vendor_api.ledger.credits import add_credit
 from vendor_api.ledger.prices import set_prices
 
+# Before torch is loaded. Each of the processes that share the tests out has a core; small tensors are
+# slower on several; and a command that is forked from a process with OpenMP's threads waits for ever.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 MODEL = "icon-clip"
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """Where every commit's flush is free; elsewhere the same tests take longer."""

@@ -17,7 +17,6 @@ from vendor_api.engine.base import EngineState
 from vendor_api.engine.batcher import BatchReport
 from vendor_api.ledger.auditor import AuditReport
 from vendor_api.pulse import Pulse
-from vendor_api.recent import RecentAnswers
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -45,8 +44,7 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.pulse = Pulse()
-        self.answers = RecentAnswers()
-        """The last minutes of this process, for alerts."""
+        """The last minutes of this process, for the dashboard and for alerts."""
         self._states: States = lambda: ()
         self._declare_service()
         self._declare_engines()
@@ -222,7 +220,6 @@ class Metrics:
         known = method if method in _METHODS else "other"
         self.requests.labels(route, known, str(status)).inc()
         self.request_seconds.labels(route).observe(seconds)
-        self.answers.note(status)
 
     def observe_batch(self, model: str, report: BatchReport) -> None:
         """Count one batch of a model."""

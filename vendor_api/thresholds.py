@@ -16,13 +16,13 @@ class Thresholds(BaseSettings):
     alert_low_balance_usd: str = "1.00"
     """An account that bought something this week and has less than this left."""
     alert_runway_days: int = Field(default=3, ge=0, le=3650)
-    """An account whose balance ends within so many days at its pace of the last seven; 0: never."""
+    """An account that bought something this week and whose runway is fewer days; 0: never."""
     alert_cap_percent: int = Field(default=100, ge=1, le=100)
     """How much of a key's cap is used."""
     alert_audit_age_s: float = Field(default=900.0, gt=0)
     """How long ago the books may have been checked last."""
     alert_error_percent: float = Field(default=5.0, ge=0, le=100)
-    """The share of 5xx answers in five minutes."""
+    """The share of 5xx answers to customers in five minutes."""
     alert_error_answers: int = Field(default=20, ge=1)
     """Fewer answers than this in five minutes say nothing about a share."""
     alert_disk_free_bytes: int = Field(default=1024**3, ge=0)

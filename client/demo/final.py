@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from client.demo.programs import Programs, find_free_port, run_to_exit
+from client.demo.programs import Programs, claim_folder, find_free_port, run_to_exit
 from client.demo.story import MODEL, Story, make_settings, open_account, render_pictures
 from client.train.methods import find_method
 from client.train.presets import find_preset
@@ -67,10 +67,11 @@ def run_final(final: Final, screen: Console) -> dict[str, Any]:
         return kept
     final.folder.mkdir(parents=True, exist_ok=True)
     programs = Programs(make_settings(story), screen)
-    render_pictures(story, programs, screen)
-    _render_final(final, programs)
-    open_account(story, programs, screen)
-    _buy(final, programs)
+    with claim_folder(story.out, screen):
+        render_pictures(story, programs, screen)
+        _render_final(final, programs)
+        open_account(story, programs, screen)
+        _buy(final, programs)
     for method in final.methods:
         if find_method(method).trains:
             _train(final, programs, method)

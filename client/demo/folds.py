@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
-from client.demo.programs import Programs, find_free_port, run_to_exit
+from client.demo.programs import Programs, claim_folder, find_free_port, run_to_exit
 from client.demo.story import MODEL, Story, make_settings, open_account, render_pictures
 from client.train.config import TrainConfig
 from client.train.presets import PRESETS, find_preset
@@ -51,11 +51,11 @@ class Folds:
 def run_folds(folds: Folds, screen: Console) -> str:
     """Buy what is missing, compare the methods; returns the tables. Raises StepFailed."""
     story = folds.story
-    story.out.mkdir(parents=True, exist_ok=True)
     programs = Programs(make_settings(story), screen)
-    render_pictures(story, programs, screen)
-    open_account(story, programs, screen)
-    _buy(story, programs)
+    with claim_folder(story.out, screen):
+        render_pictures(story, programs, screen)
+        open_account(story, programs, screen)
+        _buy(story, programs)
     tables = [programs.run(*_words(folds, shots)) for shots in folds.shots]
     if folds.record is not None:
         record_results([folds.folder(shots) for shots in folds.shots], folds.record)

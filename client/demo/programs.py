@@ -11,10 +11,12 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rich.console import Console
+
+from client.cache.locks import LockHeld, file_lock
 
 START_SECONDS = 120
 """How long a vendor may take until it is ready."""
@@ -77,7 +79,7 @@ class Programs:
         """A vendor as its own process for as long as the block runs; yields its process id.
 
         It is asked to stop with SIGTERM, which drains it. One left over from a story that was
-        killed is stopped first.
+        killed is stopped first; that of a story at work is safe while both claim the folder.
         """
         stop_leftover(pid_file)
         words = ("vl2v-vendor", "serve", "--port", str(port))
@@ -103,6 +105,22 @@ class Programs:
     @staticmethod
     def _find(program: str) -> str:
         return str(Path(sys.executable).parent / program)
+
+
+@contextmanager
+def claim_folder(folder: Path, screen: Console) -> Iterator[None]:
+    """The folder to one story: its vendor, its books and its pictures are nobody else's meanwhile.
+
+    Waits for a story that is at work there, and says so; one that was killed holds nothing.
+    """
+    lock = folder / "story.lock"
+    with ExitStack() as held:
+        try:
+            held.enter_context(file_lock(lock, wait=False))
+        except LockHeld:
+            screen.print(f"another story is at work in {folder}; waiting until its vendor stops")
+            held.enter_context(file_lock(lock, wait=True))
+        yield
 
 
 def run_to_exit(work: Callable[[], object], screen: Console) -> int:
@@ -152,4 +170,4 @@ def stop_leftover(pid_file: Path) -> None:
         deadline = time.monotonic() + STOP_SECONDS
         while command.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
-    pid_file.unlink()
+    pid_file.unlink(missing_ok=True)

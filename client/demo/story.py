@@ -19,7 +19,13 @@ from rich.console import Console
 from rich.table import Table
 
 from client.demo.books import Books, compare_books
-from client.demo.programs import Programs, StepFailed, find_free_port, run_to_exit
+from client.demo.programs import (
+    Programs,
+    StepFailed,
+    claim_folder,
+    find_free_port,
+    run_to_exit,
+)
 from client.train.runs import RunFolder
 from client.train.spending import Spending
 from client.train.summary import Summary, summarise, table_cells
@@ -56,9 +62,21 @@ class Story:
 
 def tell(story: Story, screen: Console) -> list[Summary]:
     """Run the story; returns each method's row of the closing table. Raises StepFailed."""
-    story.out.mkdir(parents=True, exist_ok=True)
     programs = Programs(make_settings(story), screen)
     began = time.monotonic()
+    with claim_folder(story.out, screen):
+        books = _trade(story, programs, screen)
+    _print_times(programs, screen, time.monotonic() - began)
+    rows = summarise_runs(story)
+    screen.print(_make_table(rows))
+    screen.print(f"report: {story.out / 'report.html'}   student: {story.out / 'student'}")
+    if not books.agree:
+        raise StepFailed("the two sides' books differ: that is a bug")
+    return rows
+
+
+def _trade(story: Story, programs: Programs, screen: Console) -> Books:
+    """From the pictures to both sides' books."""
     render_pictures(story, programs, screen)
     open_account(story, programs, screen)
     port = find_free_port()
@@ -70,14 +88,7 @@ def tell(story: Story, screen: Console) -> list[Summary]:
         _buy(story, programs, screen)
         _train(story, programs, screen)
         _use(story, programs, screen)
-    books = _compare(story, programs, screen)
-    _print_times(programs, screen, time.monotonic() - began)
-    rows = summarise_runs(story)
-    screen.print(_make_table(rows))
-    screen.print(f"report: {story.out / 'report.html'}   student: {story.out / 'student'}")
-    if not books.agree:
-        raise StepFailed("the two sides' books differ: that is a bug")
-    return rows
+    return _compare(story, programs, screen)
 
 
 def summarise_runs(story: Story) -> list[Summary]:

@@ -15,7 +15,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from client.demo.programs import Programs, StepFailed, find_free_port, run_to_exit
+from client.demo.programs import (
+    Programs,
+    StepFailed,
+    claim_folder,
+    find_free_port,
+    run_to_exit,
+)
 from client.demo.story import MODEL, Story, make_settings, open_account, render_pictures
 from client.demo.terminal import Terminal, Typed
 
@@ -33,17 +39,17 @@ def record(story: Story, screen: Console) -> str:
     Raises StepFailed when a command does not end as it should, which a purchase that is too quick to
     be interrupted does not.
     """
-    story.out.mkdir(parents=True, exist_ok=True)
     settings = make_settings(story)
     quiet = Console(file=io.StringIO())
     programs = Programs(settings, quiet)
-    with screen.status("drawing the pictures, opening an account"):
-        render_pictures(story, programs, quiet)
-        open_account(story, programs, quiet)
-    port = find_free_port()
-    programs.set("VL2V_BASE_URL", f"http://127.0.0.1:{port}")
-    with programs.serve(port, story.out / "vendor.log", story.out / "vendor.pid"):
-        block = write_block(_type_all(story, Terminal(programs.environment, story.out), screen))
+    with claim_folder(story.out, screen):
+        with screen.status("drawing the pictures, opening an account"):
+            render_pictures(story, programs, quiet)
+            open_account(story, programs, quiet)
+        port = find_free_port()
+        programs.set("VL2V_BASE_URL", f"http://127.0.0.1:{port}")
+        with programs.serve(port, story.out / "vendor.log", story.out / "vendor.pid"):
+            block = write_block(_type_all(story, Terminal(programs.environment, story.out), screen))
     (story.out / "transcript.md").write_text(block, encoding="utf-8")
     return block
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from client.demo.programs import Programs, find_free_port, run_to_exit
+from client.demo.programs import Programs, claim_folder, find_free_port, run_to_exit
 from client.demo.story import MODEL, Story, make_settings, open_account, render_pictures
 
 DESCRIPTIONS = Path(__file__).parent / "descriptions.json"
@@ -36,11 +36,11 @@ class Halves:
 def run_unseen(halves: Halves, screen: Console) -> str:
     """Buy what is missing, run the study; returns its tables. Raises StepFailed."""
     story = halves.story
-    story.out.mkdir(parents=True, exist_ok=True)
     programs = Programs(make_settings(story), screen)
-    render_pictures(story, programs, screen)
-    open_account(story, programs, screen)
-    _buy(story, programs)
+    with claim_folder(story.out, screen):
+        render_pictures(story, programs, screen)
+        open_account(story, programs, screen)
+        _buy(story, programs)
     words = ["vl2v", "unseen", str(story.out / "data"), "--model", MODEL, "--methods", METHODS]
     words += ["--descriptions", str(DESCRIPTIONS), "--splits", str(halves.splits)]
     words += ["--class-shots", halves.shots, "--seeds", str(halves.seeds)]

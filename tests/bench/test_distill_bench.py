@@ -4,7 +4,6 @@ does."""
 import json
 
 import pytest
-import torch
 
 from client.cache import EmbeddingStore
 from tests.bench.distill import main
@@ -22,15 +21,6 @@ TINY = [
 ]
 TINY += ["--holdout", "0.34", "--batch", "6", "--views", "1", "--published-steps", "20"]
 TINY += ["--measured", "2", "--steps", "2", "--rounds", "2"]
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small tensors are slower on many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

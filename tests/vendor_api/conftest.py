@@ -192,6 +192,19 @@ async def vendor(
 
 
 @pytest.fixture
+def clock(vendor: Vendor) -> Callable[[float], None]:
+    """The vendor's pulse by a clock that the test lets pass."""
+    pulse = vendor.app.state.shop.metrics.pulse
+    now = [float(pulse.began_at)]
+    pulse._clock = lambda: now[0]
+
+    def wait(seconds: float) -> None:
+        now[0] += seconds
+
+    return wait
+
+
+@pytest.fixture
 def anonymous(vendor: Vendor) -> Callable[[], httpx.AsyncClient]:
     """A connection without a key."""
     return lambda: httpx.AsyncClient(

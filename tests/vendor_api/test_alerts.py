@@ -74,19 +74,18 @@ class TestBalances:
         assert ask_books(shop, poor, later=8 * DAY) == [], "it stopped buying a week ago"
         assert ask_books(shop) == []
 
-    @pytest.mark.parametrize(("days", "low"), [(2, False), (3, True)])
-    async def test_the_pace_of_seven_days_says_how_long_a_balance_lasts(
+    @pytest.mark.parametrize(("days", "low"), [(3, False), (4, True)])
+    async def test_a_runway_says_how_long_a_balance_lasts(
         self, shop: Any, ledger: Ledger, days: int, low: bool
     ) -> None:
         await spend(shop, ledger, "a")
-        spent = 2 * parse_usd("0.9999")
-        with shop.database.write() as connection:  # $2 a week, so that $1 lasts three days
-            connection.execute(update(usage_rollup).values(cost_nanousd=spent - spent // 20))
-        pace = CALM.model_copy(update={"alert_runway_days": days + 1})
+        with shop.database.write() as connection:  # $0.9999 is three days and a tenth
+            spent = parse_usd("0.9999") * 10 // 31
+            connection.execute(update(usage_rollup).values(cost_nanousd=spent))
+        pace = CALM.model_copy(update={"alert_runway_days": days})
         with shop.database.read() as connection:
             found = list_low_balances(connection, read_clock(connection), pace)
-        assert bool(found) is low
-        assert all(row.runway_days == 3 for row in found)
+        assert [row.pace.show_days(row.available_nanousd) for row in found] == ["3.1"] * low
 
     async def test_an_accounts_own_threshold_stands_for_the_general_one(
         self, shop: Any, ledger: Ledger
@@ -164,18 +163,32 @@ class TestService:
         await vendor.app.state.shop.ledger.close()
         assert await names(vendor) == ["database_down"]
 
-    async def test_answers_that_fail(self, vendor: Any) -> None:
+    async def test_answers_that_fail(self, vendor: Any, clock: Any) -> None:
         vendor.model.failure = RuntimeError("out of memory")
         assert (await vendor.embed("first")).status_code == 503
+        vendor.model.failure = None
+        clock(1)
         assert await names(vendor) == [], "one answer is no share"
         for _ in range(19):
+            assert (await vendor.http.get("/v1/balance")).status_code == 200
             assert (await vendor.http.get("/healthz")).status_code == 200
+        clock(1)
         assert await names(vendor) == ["error_rate"]
         (alert,) = await find_alerts(vendor.app.state.shop)
         assert "1 of 20 answers" in alert.summary
         for _ in range(20):
-            await vendor.http.get("/healthz")
+            await vendor.http.get("/v1/balance")
+        clock(1)
         assert await names(vendor) == [], "1 of 40 is less than 5 %"
+
+    async def test_failures_of_long_ago(self, vendor: Any, clock: Any) -> None:
+        vendor.model.failure = RuntimeError("out of memory")
+        for number in range(20):
+            assert (await vendor.embed(f"text {number}")).status_code == 503
+        clock(300)
+        assert await names(vendor) == ["error_rate"]
+        clock(1)
+        assert await names(vendor) == []
 
     async def test_redis_that_does_not_answer(self, vendor: Any) -> None:
         vendor.app.state.shop.metrics.redis_degraded.set(1)

@@ -9,7 +9,6 @@ import pytest
 from pydantic import SecretStr
 
 from vendor_api.metrics import Metrics
-from vendor_api.recent import WINDOW_S, RecentAnswers, Share
 from vendor_api.settings import VendorSettings
 
 NAMES = {
@@ -150,17 +149,3 @@ async def test_the_queue_is_counted_in_items(vendor: Any) -> None:
     assert [answer.status_code for answer in await asyncio.gather(*asking)] == [200] * 3
     await vendor.http.get("/metrics")
     assert read(vendor, "vl2v_queue_depth", model="icon-clip") == 0
-
-
-def test_answers_are_forgotten_after_five_minutes() -> None:
-    now = 1000.0
-    answers = RecentAnswers(lambda: now)
-    for status in (200, 503, 500, 404):
-        answers.note(status)
-    now += WINDOW_S / 2
-    answers.note(200)
-    assert answers.share() == Share(5, 2)
-    now += WINDOW_S / 2
-    assert answers.share() == Share(1, 0)
-    now += WINDOW_S
-    assert answers.share() == Share(0, 0)

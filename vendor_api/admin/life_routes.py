@@ -34,7 +34,7 @@ from vendor_api.spaces.repository import StoredSpace, read_space
 
 router = APIRouter(prefix=PREFIX)
 
-__all__ = ["describe_closure", "describe_retention", "describe_space", "router"]
+__all__ = ["describe_closure", "describe_retention", "describe_space", "forget_keys", "router"]
 
 
 @router.get("/accounts/{account_id}/space", responses=responses(ErrorCode.NOT_FOUND))
@@ -64,7 +64,7 @@ async def post_space(
         return describe_space(account_id, found)
 
     changed = await change(shop, account_id, work)
-    await _forget_keys(shop, account_id)
+    await forget_keys(shop, account_id)
     return changed
 
 
@@ -82,7 +82,7 @@ async def post_close(
         return describe_closure(life.end_account(connection, now, operator.id, command))
 
     closed = await change(shop, account_id, work)
-    await _forget_keys(shop, account_id)
+    await forget_keys(shop, account_id)
     return closed
 
 
@@ -153,7 +153,7 @@ def describe_retention(connection: Connection, days: int) -> RetentionDocument:
     return RetentionDocument(erase_days=days, kept=kept, due=[each.account_id for each in due])
 
 
-async def _forget_keys(shop: Shop, account_id: str) -> None:
+async def forget_keys(shop: Shop, account_id: str) -> None:
     """Every process looks the account's keys up again: they ended, or are answered elsewhere."""
     for key in await read(shop, lambda c: list_keys(c, account_id)):
         shop.authenticator.forget(key.id)

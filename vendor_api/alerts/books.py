@@ -7,7 +7,7 @@ from sqlalchemy import Connection, and_, func, or_, select
 
 from shared.money import show_usd
 from vendor_api.alerts.alert import Alert, enumerate_subjects, raise_alert
-from vendor_api.db.clock import DAY, HOUR, SECOND
+from vendor_api.db.clock import SECOND
 from vendor_api.db.tables import (
     account,
     account_balance,
@@ -16,17 +16,14 @@ from vendor_api.db.tables import (
     charge,
     key_cap,
     low_balance_alert,
-    usage_rollup,
 )
 from vendor_api.ledger.balance import AVAILABLE
 from vendor_api.ledger.caps import WINDOWS, bound_window
 from vendor_api.ledger.holds import HELD
+from vendor_api.runway import UNUSED, Pace, list_buyers, list_paces
 from vendor_api.thresholds import Thresholds
 
-PACE_DAYS = 7
-"""The days whose spending says how long a balance will last."""
-
-__all__ = ["PACE_DAYS", "LowBalance", "find_book_alerts", "list_low_balances"]
+__all__ = ["LowBalance", "find_book_alerts", "list_low_balances"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +33,10 @@ class LowBalance:
     account_id: str
     name: str
     available_nanousd: int
-    spent_nanousd: int
-    """In the last seven days."""
+    pace: Pace
+    """`UNUSED` for who paid for nothing in the last seven days of UTC."""
     threshold_nanousd: int | None = None
     """Below which somebody wants to be warned of this account, whether it buys or not."""
-
-    @property
-    def runway_days(self) -> int:
-        """Whole days that the balance lasts at that pace, if it has one."""
-        return self.available_nanousd * PACE_DAYS // self.spent_nanousd
 
 
 def find_book_alerts(connection: Connection, now: int, limits: Thresholds) -> list[Alert]:
@@ -59,25 +51,17 @@ def find_book_alerts(connection: Connection, now: int, limits: Thresholds) -> li
 
 def list_low_balances(connection: Connection, now: int, limits: Thresholds) -> list[LowBalance]:
     """Active accounts with less than their own threshold, or, of those without one, that paid for
-    something in the last seven days and have little left."""
-    since = now - PACE_DAYS * DAY
-    spent = (
-        select(func.coalesce(func.sum(usage_rollup.c.cost_nanousd), 0))
-        .where(usage_rollup.c.account_id == account.c.id)
-        .where(usage_rollup.c.hour >= since - since % HOUR)
-        .scalar_subquery()
-    )
+    something in the last seven days of UTC and have little left or a short runway."""
     query = (
-        select(
-            account.c.id, account.c.name, AVAILABLE, spent, low_balance_alert.c.threshold_nanousd
-        )
+        select(account.c.id, account.c.name, AVAILABLE, low_balance_alert.c.threshold_nanousd)
         .join_from(account, account_balance)
         .outerjoin(low_balance_alert, low_balance_alert.c.account_id == account.c.id)
         .where(account.c.status == "active")
         .order_by(account.c.name)
     )
+    paces = list_paces(connection, now, list_buyers(connection, now))
     rows = [
-        LowBalance(row[0], row[1], int(row[2]), int(row[3]), row[4])
+        LowBalance(row[0], row[1], int(row[2]), paces.get(row[0], UNUSED), row[3])
         for row in connection.execute(query)
     ]
     return [row for row in rows if _is_low(row, limits)]
@@ -86,9 +70,9 @@ def list_low_balances(connection: Connection, now: int, limits: Thresholds) -> l
 def _is_low(row: LowBalance, limits: Thresholds) -> bool:
     if row.threshold_nanousd is not None:
         return row.available_nanousd < row.threshold_nanousd
-    return row.spent_nanousd > 0 and (
-        row.available_nanousd < limits.low_balance_nanousd
-        or row.runway_days < limits.alert_runway_days
+    tenths = row.pace.count_tenths(row.available_nanousd)
+    return tenths is not None and (
+        row.available_nanousd < limits.low_balance_nanousd or tenths < 10 * limits.alert_runway_days
     )
 
 

@@ -31,7 +31,7 @@ async def find_alerts(shop: "Shop") -> list[Alert]:
     limits = shop.settings
     found = [
         *look_at_engines(shop.catalogue.states()),
-        *look_at_answers(shop.metrics, limits),
+        *look_at_answers(shop.metrics.pulse, limits),
         *look_at_redis(shop.metrics),
         *look_at_disk(sqlite_path(limits.database_url), limits),
         *await _ask_database(shop),

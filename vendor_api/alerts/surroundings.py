@@ -9,7 +9,11 @@ from vendor_api.db.clock import SECOND
 from vendor_api.engine.base import EngineState
 from vendor_api.ledger.auditor import AuditReport
 from vendor_api.metrics import Metrics
+from vendor_api.pulse import Pulse
 from vendor_api.thresholds import Thresholds
+
+ANSWERS_S = 300
+"""The last seconds whose answers are looked at."""
 
 __all__ = ["look_at_answers", "look_at_audit", "look_at_disk", "look_at_engines", "look_at_redis"]
 
@@ -24,16 +28,16 @@ def look_at_engines(states: Iterable[tuple[str, EngineState]]) -> Iterator[Alert
         )
 
 
-def look_at_answers(metrics: Metrics, limits: Thresholds) -> Iterator[Alert]:
-    """Whether many of the last answers were failures of the service's own."""
-    share = metrics.answers.share()
-    if share.answers < limits.alert_error_answers:
+def look_at_answers(pulse: Pulse, limits: Thresholds) -> Iterator[Alert]:
+    """Whether many of the last answers to customers were failures of the service's own."""
+    sums = pulse.window(ANSWERS_S).sums
+    if sums.answers < limits.alert_error_answers:
         return
-    percent = 100 * share.failures / share.answers
-    if share.failures and percent >= limits.alert_error_percent:
+    percent = 100 * sums.failures / sums.answers
+    if sums.failures and percent >= limits.alert_error_percent:
         yield raise_alert(
             "error_rate",
-            f"{share.failures} of {share.answers} answers in five minutes were failures "
+            f"{sums.failures} of {sums.answers} answers to customers in five minutes were failures "
             f"({percent:.1f} %): look at the log.",
         )
 

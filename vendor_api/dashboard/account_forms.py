@@ -93,6 +93,23 @@ UNFREEZING = Form(
     back="",
     entries=(_REASON_DEMANDED,),
 )
+CLOSING = Form(
+    title="Close for ever",
+    action="close",
+    submit="Look at it first",
+    back="",
+    entries=(
+        _REASON_DEMANDED,
+        Entry(
+            "refund_external_ref",
+            "Reference of the refund",
+            "The number of the payment that gives back what was paid in and not spent. "
+            "Empty: that is forfeited.",
+        ),
+    ),
+    intro=("Its keys end, its balance is booked to zero, and nothing opens it again.",),
+    danger=True,
+)
 CREDIT_LIMIT = Form(
     title="Change the credit limit",
     action="credit-limit",
@@ -125,6 +142,7 @@ LOW_BALANCE = Form(
 
 __all__ = [
     "ADJUSTMENT",
+    "CLOSING",
     "CREDIT",
     "CREDIT_LIMIT",
     "FREEZING",

@@ -6,12 +6,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, or_, select
 
-from vendor_api.admin.runway import UNUSED, Pace, list_paces
 from vendor_api.dashboard.cap_shares import CapShare, list_cap_shares
 from vendor_api.dashboard.figures import Figures, Instant, Nanousd
 from vendor_api.db.tables import account, account_balance, api_key, low_balance_alert
 from vendor_api.ledger.balance import AVAILABLE
 from vendor_api.ledger.commands import UnknownAccount
+from vendor_api.runway import UNUSED, Pace, list_paces
 
 PAGE_ROWS = 50
 

@@ -12,7 +12,6 @@ from vendor_api.admin.fields import AccountId
 from vendor_api.admin.low_balance import change_threshold, read_threshold
 from vendor_api.admin.orders import AccountChange, AccountOrder, StatusOrder, ThresholdOrder
 from vendor_api.admin.refusals import change, read, survey
-from vendor_api.admin.runway import LOOK_BACK_DAYS, SPENDING_DAYS
 from vendor_api.dashboard.account_forms import (
     CREDIT_LIMIT,
     FREEZING,
@@ -43,11 +42,13 @@ from vendor_api.dependencies import CurrentShop, Shop
 from vendor_api.errors import VendorError
 from vendor_api.ledger.commands import AccountStatus
 from vendor_api.ledger.jobs import Work
+from vendor_api.runway import LOOK_BACK_DAYS, SPENDING_DAYS
 
 router = APIRouter(prefix="/dashboard/accounts", include_in_schema=False)
 
 _DONE = {
     "opened": "The account is open.",
+    "closed": "The account is closed for ever.",
     "frozen": "The account is frozen.",
     "unfrozen": "The account may buy again.",
     "limited": "The credit limit is changed.",

@@ -17,6 +17,7 @@ from vendor_api.db.tables import (
     ledger_entry,
     ledger_txn,
 )
+from vendor_api.ledger.closing import Closure, find_closure
 from vendor_api.ledger.credits import Grant, list_grants
 from vendor_api.ledger.journal import customer_book
 from vendor_api.limits.tally import Tally
@@ -29,6 +30,7 @@ __all__ = [
     "CHART_DAYS",
     "AccountView",
     "ChargeRow",
+    "ClosureRow",
     "DayRow",
     "GrantRow",
     "Movement",
@@ -86,6 +88,17 @@ class Movement(Figures):
     created_at: Instant
 
 
+class ClosureRow(Figures):
+    """How the account ended."""
+
+    closed_at: Instant
+    reason: str
+    refund_ref: str | None
+    refunded_nanousd: Nanousd
+    forfeited_nanousd: Nanousd
+    erased_at: Instant | None
+
+
 class AccountView(Figures):
     """An account as its page shows it."""
 
@@ -100,6 +113,8 @@ class AccountView(Figures):
     """The latest days, oldest first, those without use too."""
     charges: list[ChargeRow]
     """The newest first."""
+    closure: ClosureRow | None
+    """None while it is open."""
     as_of: Instant
 
 
@@ -118,6 +133,7 @@ def view_account(connection: Connection, now: int, account_id: str, tally: Tally
         keys=describe_key_rows(connection, now, list_keys(connection, account_id), tally),
         days=list_account_days(connection, now, account_id, CHART_DAYS),
         charges=_list_charges(connection, account_id),
+        closure=_describe_closure(find_closure(connection, account_id)),
         as_of=now,
     )
 
@@ -194,3 +210,16 @@ def _list_charges(connection: Connection, account_id: str) -> list[ChargeRow]:
     return [
         ChargeRow(**{name: getattr(row, name) for name in ChargeRow.model_fields}) for row in rows
     ]
+
+
+def _describe_closure(found: Closure | None) -> ClosureRow | None:
+    if found is None:
+        return None
+    return ClosureRow(
+        closed_at=found.closed_at,
+        reason=found.reason,
+        refund_ref=found.refund_ref,
+        refunded_nanousd=found.refunded_nanousd,
+        forfeited_nanousd=found.forfeited_nanousd,
+        erased_at=found.erased_at,
+    )

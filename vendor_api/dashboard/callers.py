@@ -13,7 +13,7 @@ MoneyVisitor = Annotated[Visitor, Depends(require(MONEY))]
 KeyVisitor = Annotated[Visitor, Depends(require(KEYS))]
 """May create and end keys, and freeze."""
 AdminVisitor = Annotated[Visitor, Depends(require(ADMINS))]
-"""May open accounts and change prices and limits."""
+"""May open and close accounts and change prices and limits."""
 
 __all__ = ["AdminVisitor", "KeyVisitor", "MoneyVisitor", "Rights", "list_rights"]
 

@@ -88,6 +88,8 @@ class Confirmation:
     notes: Sequence[str] = ()
     document: Any = None
     """What the JSON twin says beside the facts."""
+    danger: bool = False
+    """It takes something away."""
 
 
 async def show_form(

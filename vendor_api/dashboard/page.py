@@ -17,7 +17,13 @@ from vendor_api.admin.refusals import read
 from vendor_api.dashboard.filters import address
 from vendor_api.dashboard.navigation import list_links
 from vendor_api.dashboard.visitors import Visitor
-from vendor_api.dashboard.zones import list_zones, read_zone, remember_zone, show_instant
+from vendor_api.dashboard.zones import (
+    list_others,
+    list_zones,
+    read_zone,
+    remember_zone,
+    show_instant,
+)
 from vendor_api.db import format_instant, read_clock
 from vendor_api.dependencies import Shop
 
@@ -72,7 +78,13 @@ async def render(
 def fill(request: Request, name: str, /, *, status: int = 200, **context: Any) -> Response:
     """The template `name` for somebody who need not be logged in."""
     zone = read_zone(request)
-    given = {"path": request.url.path, "zone": zone, "zones": list_zones(zone), "visitor": None}
+    given = {
+        "others": list_others(request),
+        "path": request.url.path,
+        "visitor": None,
+        "zone": zone,
+        "zones": list_zones(zone),
+    }
     page = _environment().get_template(name).render(**given | context)
     answer = HTMLResponse(page, status, HEADERS)
     remember_zone(request, answer, zone)

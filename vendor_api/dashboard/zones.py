@@ -9,15 +9,16 @@ from starlette.responses import Response
 from vendor_api.db import as_datetime
 
 COOKIE = "vl2v_tz"
+FIELD = "tz"
 UTC = "UTC"
 _YEAR_SECONDS = 365 * 24 * 3600
 
-__all__ = ["UTC", "list_zones", "read_zone", "remember_zone", "show_instant"]
+__all__ = ["UTC", "list_others", "list_zones", "read_zone", "remember_zone", "show_instant"]
 
 
 def read_zone(request: Request) -> str:
     """The IANA zone of `?tz=`, else of the cookie, else UTC; an unknown one is UTC too."""
-    for wanted in (request.query_params.get("tz"), request.cookies.get(COOKIE)):
+    for wanted in (request.query_params.get(FIELD), request.cookies.get(COOKIE)):
         if wanted in _known():
             return str(wanted)
     return UTC
@@ -25,7 +26,7 @@ def read_zone(request: Request) -> str:
 
 def remember_zone(request: Request, answer: Response, zone: str) -> None:
     """Keep a zone that was asked for by `?tz=` for the next pages."""
-    if request.query_params.get("tz") == zone != request.cookies.get(COOKIE):
+    if request.query_params.get(FIELD) == zone != request.cookies.get(COOKIE):
         answer.set_cookie(
             COOKIE, zone, max_age=_YEAR_SECONDS, path="/dashboard", httponly=True, samesite="strict"
         )
@@ -34,6 +35,11 @@ def remember_zone(request: Request, answer: Response, zone: str) -> None:
 def list_zones(zone: str) -> list[str]:
     """Zones to choose from, UTC and the present one first."""
     return [*dict.fromkeys((UTC, zone)), *(each for each in _listed() if each not in (UTC, zone))]
+
+
+def list_others(request: Request) -> list[tuple[str, str]]:
+    """What else the page was asked for: another zone shows the same search, page and order."""
+    return [each for each in request.query_params.multi_items() if each[0] != FIELD]
 
 
 def show_instant(microseconds: int, zone: str) -> str:

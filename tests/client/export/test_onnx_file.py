@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -12,8 +13,6 @@ from client.export.onnx_file import TOLERANCE, AnsweringStudent, export_onnx, re
 from client.train.augment import to_unit_range
 from client.train.errors import TrainingError
 from client.train.finished import load_finished
-
-onnxruntime = pytest.importorskip("onnxruntime")
 
 
 def _open(file):

@@ -16,7 +16,6 @@ from client.train.scale import HIGHEST, LOWEST, find_scale, fit_scale
 from tests.client.serving import serve
 from tests.client.standin import KEY, StandInVendor
 from tests.client.teachers.infinity import StandInInfinity
-from tests.client.train.conftest import one_thread  # noqa: F401
 from tests.client.train.study import draw_study, make_job, open_study
 from tests.client.train.test_commands import _options
 

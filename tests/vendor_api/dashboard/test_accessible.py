@@ -155,7 +155,7 @@ async def test_every_page_can_be_read_and_used_without_a_mouse(
         account,
         f"{account}?done=frozen",
         *(f"{account}/{form}" for form in ("credits", "adjustments", "freeze", "unfreeze")),
-        *(f"{account}/{form}" for form in ("credit-limit", "low-balance")),
+        *(f"{account}/{form}" for form in ("credit-limit", "low-balance", "close")),
         key,
         *(f"{key}/{form}" for form in ("rotate", "revoke", "limits", "caps")),
         "/dashboard/prices/what-if?model=icon-clip&text_usd=1&days=3",
@@ -187,6 +187,7 @@ async def test_what_is_answered_to_a_form_is_too(visitor_client: Any, api_key: A
     posts: list[tuple[str, dict[str, str], int]] = [
         (f"{account}/credits", {"amount_usd": "x"}, 400),
         (f"{account}/credits", {"amount_usd": "1", "external_ref": "r", "kind": "credit"}, 200),
+        (f"{account}/close", {"reason": "asked for it"}, 200),
         ("/dashboard/accounts", {"name": "ada"}, 409),
         ("/dashboard/keys", {"account": "nobody"}, 400),
         ("/dashboard/keys", {"account": "ada", "scopes": "embed"}, 201),

@@ -2,13 +2,16 @@
 
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from shared.money import format_usd, parse_usd, show_usd
 from tests.vendor_api.dashboard.pages import cells, rows, tiles
+from vendor_api.alerts.books import list_low_balances
 from vendor_api.auth.repository import record_use
 from vendor_api.db import as_datetime, read_clock
 from vendor_api.ledger.caps import set_cap
+from vendor_api.settings import VendorSettings
 
 HOSTILE = "<script>alert(1)</script>\"'&amp; {{ 7*7 }}"
 DAY = 86_400_000_000
@@ -125,6 +128,22 @@ class TestTable:
         assert cells(page, shop.account.id)[4:6] == ["–", "–"]
         found = await viewer.json("/dashboard/accounts", sort="runway", descending="true")
         assert [account["name"] for account in found["accounts"]] == ["slow", "fast", "ada"]
+
+    @pytest.mark.parametrize(
+        ("days", "low"), [(1, []), (2, ["fast"]), (6, ["fast"]), (7, ["fast", "slow"])]
+    )
+    async def test_the_alert_counts_the_same_days(self, shop: Any, days: int, low: Any) -> None:
+        # 6.0 days, 1.3 days, and 0.5 days of who bought nothing this week.
+        for name, usd, spent in (
+            ("slow", "9", ((1, "1"), (3, "2"))),
+            ("fast", "4", ((0, "3"),)),
+            ("gone", "1", ((7, "2"),)),
+        ):
+            spend(shop, shop.open_account(name, usd).id, *spent)
+        limits = VendorSettings(alert_low_balance_usd="0", alert_runway_days=days)
+        with shop.database.read() as connection:
+            found = list_low_balances(connection, read_clock(connection), limits)
+        assert [row.name for row in found] == low
 
     async def test_the_fullest_cap_and_the_last_use_are_those_of_working_keys(
         self, visitor_client: Any, vendor: Any, shop: Any, api_key: Any

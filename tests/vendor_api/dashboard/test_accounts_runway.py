@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert
 
-from vendor_api.admin.runway import LOOK_BACK_DAYS, Pace, list_paces
 from vendor_api.dashboard.cap_shares import share_percent
 from vendor_api.db.clock import DAY, HOUR
 from vendor_api.db.tables import usage_rollup
+from vendor_api.runway import LOOK_BACK_DAYS, Pace, list_paces
 
 NOW = 20_000 * DAY + 5 * HOUR
 AMOUNT = st.integers(0, 2**63 - 1)

@@ -1,5 +1,7 @@
 """Who may do what on the dashboard: CSRF, roles, programs, and errors as pages."""
 
+import html
+import re
 from typing import Any
 
 import httpx
@@ -201,3 +203,27 @@ class TestZones:
     async def test_a_zone_that_does_not_exist_is_utc(self, visitor_client: Any, zone: str) -> None:
         page = (await (await visitor_client("viewer")).get("/dashboard", tz=zone)).text
         assert " UTC</time>" in page
+
+    async def test_another_zone_keeps_what_the_page_was_asked_for(
+        self, visitor_client: Any
+    ) -> None:
+        eva = await visitor_client("viewer")
+        asked = [("tz", "UTC"), ("state", "held"), ("state", "captured"), ("model", HOSTILE)]
+        assert sent_with_the_zone((await eva.get("/dashboard/charges", tz="UTC")).text) == []
+        page = (await eva.http.get("/dashboard/charges", params=asked)).text
+        kept = sent_with_the_zone(page)
+        assert kept == asked[1:]
+        page = (await eva.http.get("/dashboard/charges", params=[*kept, ("tz", "Asia/Tokyo")])).text
+        assert sent_with_the_zone(page) == kept
+        assert " JST</time>" in page
+
+
+HOSTILE = '"><script>alert(1)</script>&amp;'
+
+
+def sent_with_the_zone(page: str) -> list[tuple[str, str]]:
+    """The hidden fields of the form that chooses a zone."""
+    form = re.search(r'<form method="get"[^>]*class="zone">.*?</form>', page, re.DOTALL)
+    assert form is not None
+    fields = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', form[0])
+    return [(html.unescape(name), html.unescape(value)) for name, value in fields]

@@ -2,21 +2,7 @@
 
 from typing import Any
 
-import pytest
 from sqlalchemy import text
-
-
-@pytest.fixture
-def clock(vendor: Any) -> Any:
-    """The vendor's pulse by a clock that the test lets pass."""
-    pulse = vendor.app.state.shop.metrics.pulse
-    now = [float(pulse.began_at)]
-    pulse._clock = lambda: now[0]
-
-    def wait(seconds: float) -> None:
-        now[0] += seconds
-
-    return wait
 
 
 async def test_a_request_moves_the_tiles(visitor_client: Any, vendor: Any, clock: Any) -> None:

@@ -80,11 +80,19 @@ async def test_no_post_by_a_viewer(visitor_client: Any, vendor: Any, shop: Any) 
                 "accounts/{}/credits",
                 "accounts/{}/adjustments",
                 "accounts/{}/credit-limit",
+                "accounts/{}/close",
             ],
         ),
         (
             "finance",
-            ["accounts", "accounts/{}/freeze", "accounts/{}/credit-limit", "keys", "prices"],
+            [
+                "accounts",
+                "accounts/{}/freeze",
+                "accounts/{}/credit-limit",
+                "accounts/{}/close",
+                "keys",
+                "prices",
+            ],
         ),
     ],
 )

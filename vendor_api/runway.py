@@ -1,4 +1,8 @@
-"""How long an account's credit will last at the pace of its latest days."""
+"""How long an account's credit will last: its runway, for the dashboard and for alerts alike.
+
+It is what is available ÷ the mean of the latest seven days of UTC on which anything was spent, none of
+them older than 90 days, rounded down. Who spent nothing in that time has none.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +19,7 @@ LOOK_BACK_DAYS = 90
 _AT_ONCE = 1000
 """Accounts in one statement."""
 
-__all__ = ["LOOK_BACK_DAYS", "SPENDING_DAYS", "UNUSED", "Pace", "list_paces"]
+__all__ = ["LOOK_BACK_DAYS", "SPENDING_DAYS", "UNUSED", "Pace", "list_buyers", "list_paces"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,17 @@ class Pace:
 
 
 UNUSED = Pace(0, 0)
+
+
+def list_buyers(connection: Connection, now: int) -> Sequence[str]:
+    """Accounts that paid for anything in the last seven days of UTC, today included."""
+    since = now - now % DAY - (SPENDING_DAYS - 1) * DAY
+    paid = usage_rollup.c.hour >= since, usage_rollup.c.cost_nanousd > 0
+    return (
+        connection.execute(select(usage_rollup.c.account_id).where(*paid).distinct())
+        .scalars()
+        .all()
+    )
 
 
 def list_paces(
