@@ -158,8 +158,9 @@ class RayCluster:
 
 
 def _import_ray() -> Any:
-    # Ray would report how it is used to its makers.
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # Ray would report how it is used to its makers, and hand pixels and vectors over through a store
+    # that it may write to disk; both are decided when it is imported.
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1"}
     try:
         import ray
         import ray.serve

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 TRIES = 4
 """Replicas that may die over the same items before their sender is told."""
+PART_BYTES = 3 * 1024 * 1024
+"""Of items in one ask; Ray Serve refuses messages above four."""
 PAUSE_SECONDS = 0.2
 """Before another replica is asked: Ray must have noticed that the first is gone."""
 
@@ -200,8 +202,9 @@ def _divide(items: Sequence[Item], limits: BatcherLimits) -> Iterator[_Part]:
     for index, item in enumerate(items):
         kinds.setdefault(item.shape, []).append(index)
     for indices in kinds.values():
-        lane = lane_of(items[indices[0]])
-        most = limits.max_texts if lane == "text" else limits.max_images
+        first = items[indices[0]]
+        batch = limits.max_texts if lane_of(first) == "text" else limits.max_images
+        most = max(1, min(batch, PART_BYTES // first.nbytes))
         for start in range(0, len(indices), most):
             some = indices[start : start + most]
             yield _Part(some, [items[index] for index in some])

@@ -86,6 +86,11 @@ class RayLine:
             self.close()
             raise
 
+    @property
+    def gateway(self) -> int | None:
+        """Its process; None when it could not be started."""
+        return None if self._process is None else self._process.pid
+
     async def ask(self, data: bytes) -> bytes:
         """A replica's reply. Raises ReplicaLost or QueuesFull; who is cancelled takes the ask back."""
         asking = asyncio.run_coroutine_threadsafe(self._ask(data), self._loop)
@@ -156,7 +161,8 @@ class RayLine:
         try:
             while True:
                 patience = self._patience.hang if spoke else self._patience.loading
-                frame = await asyncio.wait_for(read_frame(reader), patience)
+                async with asyncio.timeout(patience):
+                    frame = await read_frame(reader)
                 spoke = self._hear(frame) or spoke
         except (asyncio.IncompleteReadError, OSError, TimeoutError):
             if spoke:
