@@ -61,6 +61,7 @@ class Gateway:
         for task in (*tasks, *self._asks.values()):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._writer.close()
 
     async def _listen(self) -> None:
         with suppress(asyncio.IncompleteReadError, OSError):
@@ -118,7 +119,6 @@ async def _serve(road: int, address: str, model_id: str) -> None:
 
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=road))
     await Gateway(RayCluster(address, model_id), reader, writer).run()
-    writer.close()
     # A thread that waits for Ray would keep the process for as long as Ray pleases.
     os._exit(0)
 

@@ -34,16 +34,16 @@ class ReplicaOrder:
     precision: str = "fp32"
     runtime: str = "torch"
     device: str = "cpu"
-    threads: int = 1
+    threads: int | None = None
+    """The library's default when None."""
     max_queued_ms: float = 10_000.0
 
 
 def load_model(order: ReplicaOrder) -> "ClipModel":
     """Load the ordered model. Raises what `ClipModel.load` raises."""
-    from shared.openclip import limit_threads
     from vendor_api.engine.clip import ClipModel
 
-    limit_threads(order.threads)
+    _limit_threads(order.threads)
     return ClipModel.load(
         order.id,
         order.spec,
@@ -123,7 +123,8 @@ class ClipReplica:
         )
 
 
-def _limit_threads(threads: int) -> None:
-    from shared.openclip import limit_threads
+def _limit_threads(threads: int | None) -> None:
+    if threads:
+        from shared.openclip import limit_threads
 
-    limit_threads(threads)
+        limit_threads(threads)
