@@ -80,15 +80,16 @@ class Cluster:
 @contextmanager
 def start_head() -> Iterator[Cluster]:
     """As `ray start --head` does, on this machine alone, and gone afterwards."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with socket.socket() as one, socket.socket() as other:
+        for free in (one, other):
+            free.bind(("127.0.0.1", 0))
+        port, client_port = one.getsockname()[1], other.getsockname()[1]
     # Ray's sockets have long names, and pytest's folders too.
     folder = tempfile.mkdtemp(prefix="vl2v-ray-", dir=IN_MEMORY)
     words = [
         *("start", "--head", "--block", "--disable-usage-stats", "--include-dashboard=false"),
         *(f"--port={port}", "--node-ip-address=127.0.0.1", "--num-cpus=2"),
-        *("--ray-client-server-port=0", "--min-worker-port=0", "--max-worker-port=0"),
+        *(f"--ray-client-server-port={client_port}"),
         *(f"--object-store-memory={OBJECT_STORE_BYTES}", f"--temp-dir={folder}"),
     ]
     program = Path(sys.executable).with_name("ray")
