@@ -3,6 +3,7 @@
 A command's flags override them.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -20,8 +21,9 @@ from vendor_api.secret_files import SecretFiles
 from vendor_api.thresholds import Thresholds
 
 DEFAULT_DATABASE_URL = "sqlite:///./vendor.db"
+DEFAULT_RAY_ADDRESS = "127.0.0.1:6379"
 
-__all__ = ["DEFAULT_DATABASE_URL", "VendorSettings"]
+__all__ = ["DEFAULT_DATABASE_URL", "DEFAULT_RAY_ADDRESS", "VendorSettings"]
 
 
 class VendorSettings(Thresholds):
@@ -55,8 +57,19 @@ class VendorSettings(Thresholds):
     """What a model computes in; part of its revision."""
     runtime: Literal["torch", "onnx"] = "torch"
     """What computes images in fp32: `onnx` is faster where bf16 is missing."""
-    engine: Literal["process", "thread"] = "process"
-    """Where models compute: each in a process of its own, started again when it dies, or in threads."""
+    engine: Literal["process", "thread", "ray"] = "process"
+    """Where models compute: each in a process of its own, started again when it dies, in threads, or
+    on a Ray cluster that `engine deploy` has put them on."""
+    ray_address: str = DEFAULT_RAY_ADDRESS
+    """HOST:PORT of the Ray cluster's head; this machine must be one of its nodes."""
+    ray_replicas: str = "1"
+    """Replicas of each model that `engine deploy` asks for: a number, or `1-8` to follow the load."""
+    ray_target: float = Field(default=8.0, gt=0)
+    """Requests under way in a replica that Ray aims at when it may choose their number."""
+    ray_cpus: float = Field(default=1.0, gt=0)
+    """Processor cores that a replica takes of the cluster's, and threads it computes with."""
+    ray_gpus: float = Field(default=0.0, ge=0)
+    """GPUs that a replica takes, or a part of one."""
     device: Literal["cpu", "cuda"] = "cpu"
     """What a model computes on."""
     decode_threads: int = Field(default=2, ge=1)
@@ -131,6 +144,13 @@ class VendorSettings(Thresholds):
     def _split_models(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("ray_address")
+    @classmethod
+    def _check_ray_address(cls, value: str) -> str:
+        if not re.fullmatch(r"[\w.\-\[\]:]+:\d{1,5}", value):
+            raise ValueError("write HOST:PORT of the cluster's head, like 127.0.0.1:6379")
         return value
 
     @field_validator("redis_url")

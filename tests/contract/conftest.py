@@ -45,10 +45,17 @@ def open_contract(
 ) -> Iterator[Contract]:
     """A server of its own, with these settings."""
     (folder / "vendor.db").write_bytes(sqlite_template.read_bytes())
+    url = f"sqlite:///{folder / 'vendor.db'}"
+    keys = open_books(url, folder)
+    with serve_vendor(url, folder / "pepper", **settings) as serving:
+        yield Contract(serving.url, *keys, pid=serving.process.pid)
+
+
+def open_books(database_url: str, folder: Path) -> tuple[str, str]:
+    """Prices, a customer with a dollar and one without: their keys. The pepper lies in the folder."""
     pepper = b"a pepper for tests, 32 bytes long"
     (folder / "pepper").write_bytes(pepper)
-    url = f"sqlite:///{folder / 'vendor.db'}"
-    database = open_database(url)
+    database = open_database(database_url)
     with database.write() as connection:
         now = read_clock(connection)
         set_prices(connection, now, MODEL, {"image": 100_000, "text": 10_000})
@@ -56,5 +63,4 @@ def open_contract(
         add_credit(connection, now, Credit(ada.id, parse_usd("1.00"), "opening"))
         keys = [issue_key(connection, now, pepper, a.id, name="k").text for a in (ada, poor)]
     database.close()
-    with serve_vendor(url, folder / "pepper", **settings) as serving:
-        yield Contract(serving.url, *keys, pid=serving.process.pid)
+    return keys[0], keys[1]

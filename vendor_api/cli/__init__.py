@@ -25,6 +25,7 @@ MODULES = (
     "people",
     "models",
     "precision",
+    "engine",
     "ledger",
     "audit_log",
     "retention",

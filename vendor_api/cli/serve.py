@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
     app.command()(serve)
 
 
-def serve(
+def serve(  # noqa: PLR0913, PLR0917  (each is an option)
     ctx: typer.Context,
     model: ModelOption = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on [127.0.0.1].")] = None,
@@ -54,6 +54,9 @@ def serve(
     database_url: Annotated[str | None, typer.Option(help="Else VENDOR_DATABASE_URL.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads the model computes with.")] = None,
     precision: Annotated[str | None, typer.Option(help="fp32 or bf16 [fp32].")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="Where models compute: process, thread or ray [process].")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Log and print JSON.")] = False,
 ) -> None:
     """Sell embeddings until stopped; SIGTERM finishes the requests under way first.
@@ -69,6 +72,7 @@ def serve(
         database_url=database_url,
         threads=threads,
         precision=precision,
+        engine=engine,
         log_json=True if as_json or shell.as_json else None,
     )
     try:

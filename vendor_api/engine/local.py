@@ -1,4 +1,4 @@
-"""Models computed on this machine: each in a process of its own, or in a thread of this one."""
+"""Where models are computed: in a process of their own, in a thread of this one, or on a Ray cluster."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Literal
 
 from vendor_api.engine.base import Runtime, ServedModel
 from vendor_api.engine.batcher import DEFAULT_LIMITS, Batcher, BatcherLimits, BatchReport
+from vendor_api.engine.ray_engine import RayEngine, load_ray
 from vendor_api.refusal import Refusal
-from vendor_api.settings import VendorSettings
+from vendor_api.settings import DEFAULT_RAY_ADDRESS, VendorSettings
 
 if TYPE_CHECKING:
     from vendor_api.engine.clip import ClipModel
 
 Device = Literal["cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
-Place = Literal["process", "thread"]
+Place = Literal["process", "thread", "ray"]
 
 __all__ = [
     "Manner",
@@ -40,6 +41,8 @@ class Manner:
     device: Device = "cpu"
     threads: int | None = None
     place: Place = "process"
+    address: str = DEFAULT_RAY_ADDRESS
+    """Of the Ray cluster, where the place is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,12 @@ def parse_models(texts: Sequence[str]) -> tuple[ModelSpec, ...]:
 def read_manner(settings: VendorSettings) -> Manner:
     """How these settings want models computed."""
     return Manner(
-        settings.precision, settings.runtime, settings.device, settings.threads, settings.engine
+        settings.precision,
+        settings.runtime,
+        settings.device,
+        settings.threads,
+        settings.engine,
+        settings.ray_address,
     )
 
 
@@ -96,6 +104,8 @@ def load_served(
 ) -> ServedModel:
     """Load a model and start its engine. Raises Refusal when it cannot be had."""
     report = partial(observe, model.id)
+    if manner.place == "ray":
+        return load_ray(model, manner.address, limits=limits, observe=report)
     load = _load_thread if manner.place == "thread" else _load_process
     return load(model, manner, limits, report)
 
@@ -149,9 +159,9 @@ def _load_process(
 
 
 def close_served(models: Mapping[str, ServedModel]) -> None:
-    """Let each local engine finish what waits, then stop it."""
+    """Let each local engine finish what waits, then stop it; leave the cluster that others are on."""
     for model in models.values():
-        if isinstance(model.engine, Batcher):
+        if isinstance(model.engine, Batcher | RayEngine):
             model.engine.close()
 
 
