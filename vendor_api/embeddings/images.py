@@ -46,10 +46,10 @@ def read_upload(text: str) -> bytes:
     return data
 
 
-def check_image(data: bytes) -> None:
-    """Refuse what is no single JPEG, PNG or WebP picture of bearable size, from its header alone.
+def check_image(data: bytes) -> int:
+    """The pixels of a picture, from its header alone.
 
-    Raises ImageRefused.
+    Raises ImageRefused for what is no single JPEG, PNG or WebP picture of bearable size.
     """
     try:
         with _open(data) as image:
@@ -71,6 +71,7 @@ def check_image(data: bytes) -> None:
         )
     if animated:
         raise ImageRefused("the image is animated: send one frame")
+    return int(width * height)
 
 
 def open_image(data: bytes) -> Image.Image:
