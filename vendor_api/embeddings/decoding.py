@@ -14,7 +14,8 @@ from vendor_api.embeddings.images import ImageRefused, open_image
 from vendor_api.engine.base import ItemFailure, Pixels, Preparation
 
 NICENESS = 5
-"""A decoder yields to the model and to whoever answers; both leave it a share of each core."""
+"""Above the process's own: a decoder yields to the model and to whoever answers; both leave it a share."""
+LOWEST = 19
 SMALLEST = 100_000
 """Pixels: what a smaller picture takes is not in its pixels."""
 
@@ -65,8 +66,10 @@ def count_cores() -> int:
 
 def _prepare_thread() -> None:
     if sys.platform == "linux":  # elsewhere a priority is the whole process's
+        thread = threading.get_native_id()
         with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+            own = os.getpriority(os.PRIO_PROCESS, thread)
+            os.setpriority(os.PRIO_PROCESS, thread, min(own + NICENESS, LOWEST))
     # One thread of torch a decoder: several would only fight the model for the cores. Torch is there
     # when a local model was loaded; no other preparation uses it.
     if "torch" in sys.modules:
