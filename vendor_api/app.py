@@ -1,9 +1,7 @@
 """The vendor's HTTP service, as a table of contents: start reading here."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
@@ -22,12 +20,13 @@ from vendor_api.embeddings import endpoints as embeddings
 from vendor_api.embeddings.description import describe_binary
 from vendor_api.embeddings.results import Results
 from vendor_api.embeddings.service import Counter
+from vendor_api.embeddings.workshop import Workshop
 from vendor_api.engine.base import ServedModel
 from vendor_api.engine.batcher import BatcherLimits
 from vendor_api.engine.local import close_served, load_served, parse_models, read_manner
 from vendor_api.errors import install_handlers
 from vendor_api.ledger.auditor import Auditor
-from vendor_api.ledger.commands import LedgerError
+from vendor_api.ledger.commands import REQUEST_SECONDS, LedgerError
 from vendor_api.ledger.holds import count_holds
 from vendor_api.ledger.ledger import Ledger
 from vendor_api.limits.limiter import Limiter
@@ -70,14 +69,16 @@ def create_app(
             served = (
                 engines if engines is not None else await _open_engines(settings, metrics, stack)
             )
-            pool = ThreadPoolExecutor(settings.decode_threads, "decode", _prepare_decoder)
-            stack.push_async_callback(asyncio.to_thread, pool.shutdown)
+            workshop = Workshop(
+                decode_threads=settings.decode_threads, max_queued_ms=settings.max_queued_ms
+            )
+            stack.push_async_callback(asyncio.to_thread, workshop.close)
             limiter = await open_limiter(settings, metrics)
             stack.push_async_callback(limiter.close)
             passwords = Passwords(password_cost)
             stack.push_async_callback(passwords.close)
             app.state.shop = shop = _furnish(
-                settings, books, doorman, served, pool, metrics, limiter, passwords
+                settings, books, doorman, served, workshop, metrics, limiter, passwords
             )
             app.state.auditor = shop.auditor = _make_auditor(settings, books, metrics)
             app.state.erase_days = settings.erase_days
@@ -109,7 +110,8 @@ def create_app(
 
 def load_engines(settings: VendorSettings, metrics: Metrics) -> dict[str, ServedModel]:
     """Every model of the settings, loaded. Raises Refusal."""
-    limits = BatcherLimits(max_queued_ms=settings.max_queued_ms)
+    # The entrance admits by work; what it has admitted, and promised, an engine does not turn away.
+    limits = BatcherLimits(max_queued_ms=max(settings.max_queued_ms, 1000 * REQUEST_SECONDS))
     return {
         model.id: load_served(
             model,
@@ -177,7 +179,7 @@ def _furnish(
     ledger: Ledger,
     authenticator: Authenticator,
     served: Mapping[str, ServedModel],
-    pool: ThreadPoolExecutor,
+    workshop: Workshop,
     metrics: Metrics,
     limiter: Limiter,
     passwords: Passwords,
@@ -189,7 +191,7 @@ def _furnish(
     counter = Counter(
         catalogue,
         meter,
-        pool=pool,
+        workshop=workshop,
         metrics=metrics,
         results=Results(settings.result_cache_bytes, metrics.observe_results),
         spaces=spaces,
@@ -219,15 +221,6 @@ def _start_jobs(shop: Shop, stack: AsyncExitStack) -> None:
         _run_beside(shop.auditor.run(), stack)
     _run_beside(AlertWatch(shop).run(), stack)
     _run_beside(_erase(settings, ledger), stack)
-
-
-def _prepare_decoder() -> None:
-    """One thread of torch a decoder: several would only fight the model for the cores."""
-    # Torch is there when a local model was loaded; no other preparation uses it.
-    if "torch" in sys.modules:
-        from shared.openclip import limit_threads
-
-        limit_threads(1)
 
 
 async def _sweep(ledger: Ledger, metrics: Metrics) -> None:

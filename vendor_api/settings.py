@@ -72,14 +72,15 @@ class VendorSettings(Thresholds):
     """GPUs that a replica takes, or a part of one."""
     device: Literal["cpu", "cuda"] = "cpu"
     """What a model computes on."""
-    decode_threads: int = Field(default=2, ge=1)
+    decode_threads: int | None = Field(default=None, ge=1)
+    """Pictures decoded at the same time; as many as there are cores when unset."""
     max_body_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
     max_inflight_body_bytes: int = Field(default=512 * 1024 * 1024, ge=1024)
     """Bytes of request bodies in memory above which a request is answered 503."""
     body_timeout_s: float = Field(default=30.0, gt=0)
     """How long a request's body may take to arrive."""
     max_queued_ms: float = Field(default=10_000.0, gt=0)
-    """Estimated milliseconds of queued work above which a request is answered 503."""
+    """Milliseconds of queued work above which a request is told when to come back (503)."""
     result_cache_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
     """Vectors kept in memory for items asked again, each for its own account; 0: none."""
     busy_timeout_s: float = Field(default=5.0, gt=0)

@@ -111,7 +111,7 @@ def _look_at_port(settings: VendorSettings) -> str:
 
 def _look_at_threads(settings: VendorSettings) -> Finding:
     cores = len(os.sched_getaffinity(0))
-    model, decode = settings.threads or cores, settings.decode_threads
+    model, decode = settings.threads or cores, settings.decode_threads or cores
     says = f"{model} for the model and {decode} for decoding, on {cores} cores"
     if model > cores:
         return Finding("threads", False, f"{says}: set VENDOR_THREADS={cores} or less")

@@ -74,6 +74,7 @@ class BinaryRoute:
             principal,
             terms,
             upload.read,
+            upload.is_quick,
             named,
             request.state.request_id,
             asyncio.Event(),

@@ -30,6 +30,9 @@ from vendor_api.openapi import refer_to, responses
 CLIENT_CLOSED_REQUEST = 499
 """Only ever seen in logs and metrics: nobody reads this answer."""
 
+QUICK_BYTES = 4096
+"""Of JSON: what so short a body holds is read at once."""
+
 router = APIRouter(
     prefix="/v1", tags=["embeddings"], dependencies=[Depends(require_scope("embed"))]
 )
@@ -64,6 +67,7 @@ async def create_embeddings(
         principal,
         read_terms(asked),
         lambda info: read_items(asked),
+        len(body) <= QUICK_BYTES,
         key,
         request.state.request_id,
         asyncio.Event(),

@@ -7,6 +7,8 @@ from io import BytesIO
 
 from PIL import Image
 
+from vendor_api.embeddings.png_rows import can_hold
+
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
 MAX_PIXELS = 40_000_000
 MAX_SIDE = 20_000
@@ -46,10 +48,10 @@ def read_upload(text: str) -> bytes:
     return data
 
 
-def check_image(data: bytes) -> None:
-    """Refuse what is no single JPEG, PNG or WebP picture of bearable size, from its header alone.
+def check_image(data: bytes) -> int:
+    """The pixels of a picture, from its header alone.
 
-    Raises ImageRefused.
+    Raises ImageRefused for what is no single JPEG, PNG or WebP picture of bearable size.
     """
     try:
         with _open(data) as image:
@@ -69,8 +71,13 @@ def check_image(data: bytes) -> None:
             f"the image is {width} × {height} pixels: at most {MAX_PIXELS // 1_000_000} megapixels "
             f"and {MAX_SIDE} pixels a side are accepted"
         )
+    if image.format == "PNG" and not can_hold(data):
+        raise ImageRefused(
+            f"the image has too little data for the {width} × {height} pixels that its header claims"
+        )
     if animated:
         raise ImageRefused("the image is animated: send one frame")
+    return int(width * height)
 
 
 def open_image(data: bytes) -> Image.Image:

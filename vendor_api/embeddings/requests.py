@@ -43,6 +43,8 @@ class Ask:
     digest: bytes
     text: str = ""
     data: bytes = b""
+    area: int = 0
+    """Pixels of an image file, as its header says."""
     pixels: Pixels | None = None
     """An image that the client has resized and cropped itself."""
     problem: ItemError | None = None
@@ -164,10 +166,10 @@ def read_file(data: bytes) -> Ask:
     try:
         if len(data) > MAX_IMAGE_BYTES:
             raise ImageRefused(f"the image has more than {MAX_IMAGE_BYTES} bytes")
-        check_image(data)
+        area = check_image(data)
     except ImageRefused as error:
         return Ask("image", digest, problem=_problem(error))
-    return Ask("image", digest, data=data)
+    return Ask("image", digest, data=data, area=area)
 
 
 def _problem(error: ImageRefused) -> ItemError:

@@ -50,6 +50,10 @@ class Results:
             self._observe(kind, len(lines))
         return claims
 
+    def knows(self, key: Key) -> bool:
+        """Whether asking for it now would compute nothing more."""
+        return key in self._kept or key in self._under_way
+
     def settle(self, key: Key, vector: Vector | None) -> None:
         """End a computation; None: whoever waits must do it again."""
         future = self._under_way.pop(key)

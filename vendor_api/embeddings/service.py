@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from concurrent.futures import Executor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -15,10 +14,13 @@ from vendor_api.auth.access import check_model
 from vendor_api.auth.service import Principal
 from vendor_api.coverage import Coverage
 from vendor_api.embeddings.answer import Delivery, Sale, find_problems, write_answer
+from vendor_api.embeddings.entrance import Passage
+from vendor_api.embeddings.promises import Caller
 from vendor_api.embeddings.requests import Ask, count_refused
 from vendor_api.embeddings.results import Results
 from vendor_api.embeddings.terms import Terms, check_count, check_terms
 from vendor_api.embeddings.work import Work, refuse_all
+from vendor_api.embeddings.workshop import Workshop
 from vendor_api.engine.base import ModelInfo, ServedModel
 from vendor_api.errors import VendorError
 from vendor_api.ledger.commands import REQUEST_SECONDS
@@ -40,7 +42,9 @@ class Call:
     principal: Principal
     terms: Terms
     read: Callable[[ModelInfo], list[Ask]]
-    """Its items, their cheap checks done; CPU work for a thread. Raises VendorError."""
+    """Its items, their cheap checks done. Raises VendorError."""
+    quick: bool
+    """Whether that takes less than it takes to wake a thread for it."""
     idempotency_key: str | None
     """None: the request cannot be replayed, and the vendor names it itself."""
     request_id: str
@@ -59,7 +63,7 @@ class Counter:
         catalogue: Catalogue,
         meter: Meter,
         *,
-        pool: Executor,
+        workshop: Workshop,
         metrics: Metrics,
         results: Results,
         spaces: Spaces,
@@ -68,7 +72,7 @@ class Counter:
     ) -> None:
         self._catalogue = catalogue
         self._meter = meter
-        self._pool = pool
+        self._workshop = workshop
         self._metrics = metrics
         self._results = results
         self._spaces = spaces
@@ -84,7 +88,7 @@ class Counter:
         check_model(call.principal, model.info.id)
         prices = await self._catalogue.prices(model.info.id)
         check_terms(terms, model.info)
-        asks = await asyncio.get_running_loop().run_in_executor(self._pool, call.read, model.info)
+        asks = await self._read(call, model.info)
         check_count(terms, len(asks))
         notes.note(model=model.info.id, items=len(asks))
         await call.admission.weigh(len(asks))
@@ -93,20 +97,25 @@ class Counter:
         if not quote.lines or (terms.atomic and order.refused):
             await self._refuse(call, order, asks)
         _check_engine(model)
+        lines = [ask for ask, first in zip(asks, quote.first_of, strict=True) if first]
+        rotation = await self._find_rotation(call, model)
+        passage = self._admit(model, order, lines)
         work = Work(
             model,
-            [ask for ask, first in zip(asks, quote.first_of, strict=True) if first],
+            lines,
             account=call.principal.account_id,
             results=self._results,
-            pool=self._pool,
+            workshop=self._workshop,
+            passage=passage,
             deadline=deadline,
             gone=call.gone,
             terms=terms,
             watch=call.watch,
-            rotation=await self._find_rotation(call, model),
+            rotation=rotation,
         )
         try:
-            settlement = await self._meter.sell(order, work.run, call.watch)
+            with passage:
+                settlement = await self._meter.sell(order, work.run, call.watch)
         except NothingDelivered:
             # The work knows lines, the client its items.
             raise refuse_all(find_problems(asks, quote, work), atomic=terms.atomic) from None
@@ -124,13 +133,30 @@ class Counter:
         delivery.headers[SERVER_TIMING] = call.watch.header()
         return delivery
 
+    async def _read(self, call: Call, info: ModelInfo) -> list[Ask]:
+        if call.quick:
+            return call.read(info)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._workshop.desk, call.read, info
+        )
+
+    def _admit(self, model: ServedModel, order: Order, lines: Sequence[Ask]) -> Passage:
+        """Let the request in to the engine with what must be computed. Raises VendorError (503)."""
+        account, revision = order.account_id, order.revision
+        new = [
+            ask
+            for ask in lines
+            if not self._results.knows((account, revision, ask.modality, ask.digest))
+        ]
+        return self._workshop.entrance(model).admit(Caller(account, order.fingerprint), new)
+
     async def _find_rotation(self, call: Call, model: ServedModel) -> Rotation | None:
         """What takes the model's vectors to the account's space, made before any money is held."""
         space, info = call.principal.space, model.info
         if space is None:
             return None
         return await self._spaces.open(
-            space, revision=info.revision, dimension=info.dimension, pool=self._pool
+            space, revision=info.revision, dimension=info.dimension, pool=self._workshop.desk
         )
 
     async def _refuse(self, call: Call, order: Order, asks: list[Ask]) -> NoReturn:

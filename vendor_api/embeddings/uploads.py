@@ -28,6 +28,8 @@ KINDS: dict[Modality, dict[str, Kind]] = {
 }
 """Media type → what the body then is."""
 
+QUICK_BYTES = 64 * 1024
+
 __all__ = ["KINDS", "Kind", "Upload", "find_kind"]
 
 
@@ -48,6 +50,11 @@ class Upload:
     body: bytes
     shape: str = ""
     dtype: str = ""
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether it is read in less time than a thread takes to wake: one item, and no large one."""
+        return self.kind in ("image", "text") and len(self.body) <= QUICK_BYTES
 
     def read(self, info: ModelInfo) -> list[Ask]:
         """Its items; pictures are checked by their headers. Raises VendorError."""

@@ -3,22 +3,21 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 
 from shared.codecs import Vector
 from shared.errors import ErrorCode
 from shared.wire import ItemError, ProblemItem
 from vendor_api import failpoints
-from vendor_api.embeddings.images import ImageRefused, open_image
+from vendor_api.embeddings.entrance import Passage
 from vendor_api.embeddings.requests import Ask
 from vendor_api.embeddings.results import Claims, Key, Results
 from vendor_api.embeddings.terms import Terms
+from vendor_api.embeddings.workshop import Workshop
 from vendor_api.engine.base import (
     EngineUnavailable,
     Item,
     ItemFailure,
     Pixels,
-    Preparation,
     ServedModel,
 )
 from vendor_api.errors import VendorError
@@ -30,6 +29,9 @@ _NOT_CHARGED = ItemError(
     code=ErrorCode.NOT_READY,
     message="the item was not charged when the request was: ask for it in a new request",
 )
+
+QUICK_CHARACTERS = 256
+"""Texts up to this length together are tokenised sooner than a thread could be woken for it."""
 
 __all__ = ["ClientGone", "Work", "refuse_all"]
 
@@ -48,7 +50,8 @@ class Work:
         *,
         account: str,
         results: Results,
-        pool: Executor,
+        workshop: Workshop,
+        passage: Passage,
         deadline: float,
         gone: asyncio.Event,
         terms: Terms,
@@ -59,7 +62,8 @@ class Work:
         self._asks = asks
         self._account = account
         self._results = results
-        self._pool = pool
+        self._workshop = workshop
+        self._passage = passage
         self._deadline = deadline
         self._gone = gone
         self._terms = terms
@@ -110,12 +114,13 @@ class Work:
         """Prepare and embed these lines; `settle` is told of each that went through the engine."""
         with self._watch.measure("decode"):
             prepared = await self._prepare(lines)
+        if self._is_abandoned():
+            raise ClientGone
         self._check_problems()
         if not prepared:
             return
-        if self._gone.is_set() and not any(vector is not None for vector in self.vectors):
-            raise ClientGone
         self._computed = True
+        self._passage.hand_over()
         outcomes = await self._embed(list(prepared.values()))
         for line, outcome in zip(prepared, outcomes, strict=True):
             self._note(line, outcome)
@@ -143,7 +148,8 @@ class Work:
         """Line → what the model reads; a line that is missing has a problem."""
         texts = await self._tokenize(lines)
         images = [line for line in lines if self._asks[line].modality == "image"]
-        pixels = await asyncio.gather(*(self._draw(line) for line in images))
+        share = self._workshop.decoder.share()
+        pixels = await asyncio.gather(*(self._draw(line, share) for line in images))
         drawn = {line: one for line, one in zip(images, pixels, strict=True) if one is not None}
         items: dict[int, Item] = {**texts, **drawn}
         return {line: items[line] for line in lines if line in items}
@@ -153,26 +159,36 @@ class Work:
         if not texts:
             return {}
         words = [self._asks[line].text for line in texts]
-        loop = asyncio.get_running_loop()
-        result = await loop.run_in_executor(self._pool, self._model.preparation.tokenize, words)
+        tokenize = self._model.preparation.tokenize
+        if sum(map(len, words)) <= QUICK_CHARACTERS:
+            result = tokenize(words)
+        else:
+            loop = asyncio.get_running_loop()
+            result = await loop.run_in_executor(self._workshop.desk, tokenize, words)
         for row, line in enumerate(texts):
             self.truncated[line] = result.truncated[row]
             self.tokens[line] = result.counts[row]
         return dict(zip(texts, result.tokens, strict=True))
 
-    async def _draw(self, line: int) -> Pixels | None:
+    async def _draw(self, line: int, share: asyncio.Semaphore) -> Pixels | None:
         ask = self._asks[line]
         if ask.pixels is not None:
             return ask.pixels
-        loop = asyncio.get_running_loop()
-        result = await loop.run_in_executor(self._pool, _decode, self._model.preparation, ask.data)
-        if isinstance(result, ItemError):
-            self.problems[line] = result
+        async with share:
+            if self._is_abandoned():
+                return None
+            drawn = await self._workshop.decoder.decode(self._model.preparation, ask.data, ask.area)
+        if isinstance(drawn, ItemError):
+            self.problems[line] = drawn
             return None
-        if isinstance(result, ItemFailure):
-            self._note(line, result)
+        if isinstance(drawn, ItemFailure):
+            self._note(line, drawn)
             return None
-        return result
+        return drawn
+
+    def _is_abandoned(self) -> bool:
+        """Whether the client has gone before there was anything to charge for."""
+        return self._gone.is_set() and not any(vector is not None for vector in self.vectors)
 
     async def _embed(self, items: list[Item]) -> list[Vector | ItemFailure]:
         """The engine's outcomes; a client that goes while they wait their turn frees their place."""
@@ -202,7 +218,9 @@ class Work:
             return
         found = {line: vector for line, vector in enumerate(self.vectors) if vector is not None}
         loop = asyncio.get_running_loop()
-        turned = await loop.run_in_executor(self._pool, self._rotation.turn, list(found.values()))
+        turned = await loop.run_in_executor(
+            self._workshop.desk, self._rotation.turn, list(found.values())
+        )
         for line, vector in zip(found, turned, strict=True):
             self.vectors[line] = vector
 
@@ -236,18 +254,6 @@ def refuse_all(problems: Sequence[ItemError | None], *, atomic: bool = False) ->
         param="input",
         items=items,
     )
-
-
-def _decode(preparation: Preparation, data: bytes) -> Pixels | ItemError | ItemFailure:
-    try:
-        with open_image(data) as image:
-            return preparation.preprocess(image)
-    except ImageRefused as error:
-        return ItemError(code=ErrorCode.INVALID_IMAGE, message=str(error))
-    except MemoryError:
-        return ItemFailure("memory ran out while an image was decoded", "engine")
-    except Exception as error:  # a picture that only the resize chokes on is still its sender's
-        return ItemError(code=ErrorCode.INVALID_IMAGE, message=f"the image cannot be used: {error}")
 
 
 def _unavailable(error: EngineUnavailable) -> VendorError:

@@ -1,7 +1,7 @@
 """The seam between the API and whatever computes vectors: numpy in, vectors or per-item failures out."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
@@ -10,7 +10,7 @@ from PIL import Image
 
 from shared.codecs import Vector
 from shared.tokens import TokenizedTexts
-from shared.wire import Preprocessing
+from shared.wire import Modality, Preprocessing
 from vendor_api.stopwatch import Stopwatch
 
 Pixels = NDArray[np.uint8]
@@ -33,6 +33,19 @@ class ItemFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class LaneLoad:
+    """What waits of one modality, in estimated milliseconds."""
+
+    queued_ms: float
+    item_ms: float
+    """What one more item adds."""
+
+
+USUAL_ITEM_MS: Mapping[Modality, float] = {"text": 5.0, "image": 20.0}
+"""Where nothing has been measured yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class EngineState:
     """What `/readyz` and admission need to know."""
 
@@ -42,6 +55,13 @@ class EngineState:
     revision: str
     waiting: int = 0
     """Items that no batch has begun with."""
+    lanes: Mapping[Modality, LaneLoad] = field(default_factory=dict)
+    """By modality, of an engine that keeps them apart."""
+
+    def load_of(self, modality: Modality) -> LaneLoad:
+        """What an item of that modality waits behind."""
+        whole = LaneLoad(self.queued_ms, USUAL_ITEM_MS[modality])
+        return self.lanes.get(modality, whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +153,7 @@ class EngineUnavailable(Exception):
 
 
 __all__ = [
+    "USUAL_ITEM_MS",
     "Engine",
     "EngineLost",
     "EngineState",
@@ -140,6 +161,7 @@ __all__ = [
     "Fault",
     "Item",
     "ItemFailure",
+    "LaneLoad",
     "Model",
     "ModelInfo",
     "Pixels",

@@ -15,12 +15,14 @@ import numpy as np
 from shared.codecs import Vector
 from vendor_api import failpoints
 from vendor_api.engine.base import (
+    USUAL_ITEM_MS,
     EngineLost,
     EngineState,
     EngineUnavailable,
     Fault,
     Item,
     ItemFailure,
+    LaneLoad,
     Model,
 )
 from vendor_api.engine.lanes import (
@@ -47,6 +49,10 @@ class BatcherLimits:
     max_texts: int = 64
     max_batch_ms: float = 1000.0
     """Estimated work of a batch."""
+    max_wait_ms: float = 50.0
+    """The same of images while texts come, as a text can only wait for a batch to end."""
+    text_memory_s: float = 2.0
+    """Texts come while the last one came within this time."""
     max_queued_ms: float = 10_000.0
     """Estimated work that may wait; beyond it callers are turned away at once."""
     stall_s: float = 60.0
@@ -94,9 +100,10 @@ class Batcher:
         self._close_model = close_model
         self._clock = clock
         self._lanes: dict[LaneName, Lane] = {
-            "text": Lane("text", item_ms=5.0, max_items=limits.max_texts),
-            "image": Lane("image", item_ms=20.0, max_items=limits.max_images),
+            "text": Lane("text", USUAL_ITEM_MS["text"], limits.max_texts),
+            "image": Lane("image", USUAL_ITEM_MS["image"], limits.max_images),
         }
+        self._text_came = -float("inf")
         self._turn: LaneName = "text"
         self._wakeup = threading.Condition()
         self._closing = False
@@ -144,9 +151,15 @@ class Batcher:
 
     def state(self) -> EngineState:
         """See `Engine.state`."""
-        queued = sum(lane.queued_ms for lane in self._lanes.values()) + self._batch_ms
+        loads = {name: self._read_load(name) for name in LANE_NAMES}
+        queued = sum(load.queued_ms for load in loads.values())
         waiting = sum(len(lane.entries) for lane in self._lanes.values())
-        return EngineState(self._alive(), queued, self._model.info.revision, waiting)
+        return EngineState(self._alive(), queued, self._model.info.revision, waiting, loads)
+
+    def _read_load(self, name: LaneName) -> LaneLoad:
+        lane = self._lanes[name]
+        under_way = self._batch_ms if self._turn == name else 0.0
+        return LaneLoad(lane.queued_ms + under_way, lane.item_ms)
 
     def close(self, timeout_s: float | None = None) -> None:
         """Finish what waits, then stop the thread."""
@@ -171,7 +184,10 @@ class Batcher:
             self._admit(items, deadline)
             for index, item in enumerate(items):
                 entry = Entry(ticket, index, item, measure(item))
-                self._lanes[lane_of(item)].entries.append(entry)
+                lane = lane_of(item)
+                self._lanes[lane].entries.append(entry)
+                if lane == "text":
+                    self._text_came = ticket.asked
             self._wakeup.notify()
         return ticket
 
@@ -219,7 +235,7 @@ class Batcher:
         with self._wakeup:
             while True:
                 for name in self._order():
-                    batch = self._lanes[name].take(self._limits.max_batch_ms, self._clock())
+                    batch = self._lanes[name].take(self._bound_ms(name), self._clock())
                     if batch:
                         self._turn = name
                         self._batch_ms = len(batch) * self._lanes[name].item_ms
@@ -229,6 +245,13 @@ class Batcher:
                 if self._closing:
                     return []
                 self._wakeup.wait()
+
+    def _bound_ms(self, name: LaneName) -> float:
+        """Estimated work of a batch: little of images lately mixed with texts, which would wait for it."""
+        mixed = self._clock() - self._text_came < self._limits.text_memory_s
+        if name == "image" and mixed:
+            return min(self._limits.max_batch_ms, self._limits.max_wait_ms)
+        return self._limits.max_batch_ms
 
     def _order(self) -> tuple[LaneName, ...]:
         """Lanes take turns while both have work."""

@@ -162,8 +162,13 @@ class Lane:
         return late
 
     def learn(self, items: int, seconds: float) -> None:
-        """Move the estimate a fifth of the way to what a batch has just taken per item."""
-        self.item_ms += 0.2 * (max(seconds * 1000 / items, 0.01) - self.item_ms)
+        """Move the estimate a fifth of the way to what a batch has just taken per item.
+
+        One batch that took very long (the first of all, or one beside a page fault) says little of
+        the next: at most three times the estimate is believed, so that it grows by 40 % a batch.
+        """
+        found = min(max(seconds * 1000 / items, 0.01), 3 * self.item_ms)
+        self.item_ms += 0.2 * (found - self.item_ms)
 
 
 def refuse_all(entries: Iterable[Entry], error: EngineUnavailable) -> None:

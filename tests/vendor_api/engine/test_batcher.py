@@ -226,3 +226,58 @@ async def test_long_texts_do_not_make_short_ones_long(
     assert [size for lane, size in fake_model.batches if lane == "text"] == [3, 2]
     alone = [(await batcher.embed([item], soon()))[0] for item in items]
     assert same(outcomes, alone)
+
+
+class TestImagesBesideTexts:
+    """A text can only wait for a batch of images to end, so that batches are short while texts come."""
+
+    async def compute(self, fake_model: Any, batcher: Batcher, count: int) -> None:
+        """That many pictures, of which the first is computed alone while the others come."""
+        fake_model.batches.clear()
+        fake_model.entered.clear()
+        fake_model.gate.clear()
+        first = asyncio.create_task(batcher.embed([picture(0)], batcher._clock() + 30))
+        await wait_until(fake_model.entered.is_set)
+        rest = [picture(level) for level in range(1, count)]
+        second = asyncio.create_task(batcher.embed(rest, batcher._clock() + 30))
+        await wait_until(lambda: batcher.state().waiting == count - 1)
+        fake_model.gate.set()
+        await asyncio.gather(first, second)
+
+    async def test_they_are_small_while_texts_come_and_large_again_after(
+        self, fake_model: Any
+    ) -> None:
+        now = 100.0
+        limits = BatcherLimits(max_wait_ms=50, text_memory_s=2)
+        batcher = Batcher(fake_model, limits=limits, clock=lambda: now)
+        await batcher.embed([text(1)], now + 30)
+        await self.compute(fake_model, batcher, 9)
+        assert max(items for _, items in fake_model.batches) < 8
+        now += 2.1
+        await self.compute(fake_model, batcher, 9)
+        assert ("image", 8) in fake_model.batches
+        batcher.close(10)
+
+
+async def test_one_batch_that_took_very_long_says_little_of_the_next(fake_model: Any) -> None:
+    now = 100.0
+    batcher = Batcher(fake_model, clock=lambda: now)
+    fake_model.gate.clear()
+    first = asyncio.create_task(batcher.embed([picture(1)], now + 300))
+    await wait_until(fake_model.entered.is_set)
+    now += 4.0
+    fake_model.gate.set()
+    await first
+    assert batcher.state().load_of("image").item_ms == pytest.approx(28)
+    batcher.close(10)
+
+
+async def test_lanes_are_counted_apart(batcher: Batcher, fake_model: Any, held: Any) -> None:
+    words = asyncio.create_task(batcher.embed([text(7), text(8)], soon()))
+    await wait_until(lambda: batcher.state().waiting == 2)
+    state = batcher.state()
+    assert state.load_of("text").queued_ms == pytest.approx(10)
+    assert state.load_of("image").queued_ms == pytest.approx(20)
+    assert state.queued_ms == pytest.approx(30)
+    fake_model.gate.set()
+    await asyncio.gather(held, words)
