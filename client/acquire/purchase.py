@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from client.acquire.answers import match_problems, match_vectors
 from client.acquire.errors import FetchInterrupted, FetchStopped, ReplaysUsedUp
 from client.acquire.forms import USUAL, Cargo, Forms, pack
 from client.acquire.sharing import leave_out, take_turn
 from client.acquire.sources import Sources
+from client.acquire.spent_keys import give_up_form, give_up_replays, is_reused
 from client.api import (
     APIStatusError,
     ConflictError,
@@ -112,7 +112,7 @@ class Purchaser:
             reach("stored")
             settlement = self._read_receipt(cargo, answer)
         except VendorError as error:
-            if _is_reused(error):
+            if is_reused(error):
                 left = self.forms.list_others(cargo.whole) if others is None else others
                 if left:
                     return self._deliver_as(cargo, left, sent_before=sent_before)
@@ -253,40 +253,15 @@ class Purchaser:
             new = self.journal.settle(key, settlement) or 0
             return Bought(cargo.whole, 0, failures, new, sent_bytes=cargo.size)
         if isinstance(error, RateLimitError) and error.code == ErrorCode.REPLAY_LIMIT:
-            self._give_up_key(cargo.whole, error)
+            give_up_replays(self, cargo.whole, error)
+        if isinstance(error, UnprocessableEntityError) and is_reused(error):
+            give_up_form(self, cargo.whole, error)
         certain = is_final(error) and not error.retries and not sent_before
         if certain or not self.teacher.metered:
             self.journal.fail(key, str(error))
         else:
             self.journal.mark_unknown(key, str(error))
         raise error
-
-    def _give_up_key(self, batch: Batch, error: RateLimitError) -> None:
-        """Settle a paid batch without its vectors, if buying them again is certainly free."""
-        charge = self.find_charge(batch)
-        if charge is None or charge.captured_at is None:
-            return
-        captured = datetime.fromisoformat(charge.captured_at)
-        age_days = (self.clock() - captured.timestamp()) / 86_400
-        if age_days + 1 > self.rebuy_free_days:
-            return
-        cost = parse_usd(charge.cost_usd)
-        self.journal.settle(
-            batch.idempotency_key,
-            Settlement(cost, charge.id, charge.request_id, problem=error.code),
-        )
-        raise ReplaysUsedUp(
-            "the vendor repeated an answer too often today: run the same command again, the items "
-            "come under a new key and are free"
-        ) from error
-
-
-def _is_reused(error: VendorError) -> bool:
-    """Whether the vendor knows the key by another request: the same items in another form."""
-    return (
-        isinstance(error, UnprocessableEntityError)
-        and error.code == ErrorCode.IDEMPOTENCY_KEY_REUSED
-    )
 
 
 def is_final(error: VendorError) -> bool:
