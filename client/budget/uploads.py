@@ -1,6 +1,7 @@
 """In which form items were bought: a picture's file and its pixels are two items to the vendor."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, or_, select
 
@@ -47,5 +48,5 @@ def _as_pixels(pixels: bool) -> ColumnElement[bool]:
     return or_(journal.c.form.is_(None), journal.c.form != "pixels")
 
 
-def _read(connection: Connection, query: Select[tuple[bytes]]) -> set[bytes]:
-    return set(connection.execute(query).scalars())
+def _read(connection: Connection, query: Select[Any]) -> set[bytes]:
+    return set(connection.scalars(query))

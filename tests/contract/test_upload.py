@@ -151,6 +151,8 @@ class TestDemoTeacher:
                     client.images.embed_pixels(picture[None], model=MODEL),
                 )
                 one, other = (answer.data[0].embedding for answer in alike)
+                assert one is not None
+                assert other is not None
                 assert np.array_equal(one, other)  # one picture at a time: the same batch
             apart = client.images.embed_pixels(drawn[4:], model=MODEL)
             for file, item in zip(files[4:], apart.data, strict=True):

@@ -69,7 +69,8 @@ def measure_uploads(one: Contender, *, callers: int, seconds: float) -> Uploads:
         )
     both = [_ask_both(one, file, picture) for file, picture in zip(files, drawn, strict=True)]
     return Uploads(
-        *runs,
+        files=runs[0],
+        pixels=runs[1],
         file_bytes=sum(map(len, files)) // len(files),
         pixel_bytes=drawn[0].nbytes,
         least_cosine=min(float(file @ own) for file, own in both),

@@ -14,6 +14,7 @@ from client.api import (
     BadRequestError,
     ConflictError,
     ImageInput,
+    Input,
     InternalServerError,
     InvalidAnswerError,
     InvalidInputError,
@@ -423,7 +424,7 @@ class TestFrames:
     def test_what_frames_cannot_hold_is_refused_before_it_is_sent(
         self, vendor: StandInVendor
     ) -> None:
-        mixed = ["a cat", ImageInput(make_picture(1))]
+        mixed: list[str | Input] = ["a cat", ImageInput(make_picture(1))]
         with vendor.client() as client:
             with pytest.raises(InvalidInputError, match="not both"):
                 client.embeddings.create(input=mixed, model="toy", wire="frames")
