@@ -19,12 +19,14 @@ from client.errors import UsageError
 DEFAULT_BASE_URL = "http://127.0.0.1:8000"
 ENV_PREFIX = "VL2V_"
 CONFIG_FILE = "config.json"
-STORED = ("api_key", "base_url", "cache_url", "insecure", "teacher", "teacher_api_key")
+STORED = ("api_key", "base_url", "cache_url", "insecure", "teacher", "teacher_api_key", "upload")
 """What the config file may hold."""
 
 Source = Literal["argument", "environment", "config file", "default"]
+Upload = Literal["original", "pixels"]
+"""How pictures go to a teacher: as the files they are, or decoded and resized here."""
 
-__all__ = ["DEFAULT_BASE_URL", "ClientSettings", "Source", "find_home", "store_settings"]
+__all__ = ["DEFAULT_BASE_URL", "ClientSettings", "Source", "Upload", "find_home", "store_settings"]
 
 
 def find_home() -> Path:
@@ -52,6 +54,8 @@ class ClientSettings(BaseSettings):
     """Who is asked for vectors: vendor, openai:URL, or local:WEIGHTS."""
     teacher_api_key: SecretStr | None = None
     """The key of an openai:URL that wants one."""
+    upload: Upload = "original"
+    """How pictures are sent: original, the files; or pixels, decoded and resized here."""
 
     @classmethod
     def load(cls, **arguments: Any) -> Self:

@@ -15,12 +15,12 @@ __all__ = ["FRAMES", "OCTETS", "TENSOR", "pack_frames", "unpack_frames"]
 
 def pack_frames(parts: Iterable[bytes]) -> bytes:
     """The parts in order. Raises ValueError for one of 4 GiB or more."""
-    body = bytearray()
+    pieces: list[bytes] = []
     for index, part in enumerate(parts):
         if len(part) >= 1 << 32:
             raise ValueError(f"part {index} has {len(part)} bytes: a frame holds less than 4 GiB")
-        body += _LENGTH.pack(len(part)) + part
-    return bytes(body)
+        pieces += (_LENGTH.pack(len(part)), part)
+    return b"".join(pieces)
 
 
 def unpack_frames(body: bytes) -> list[bytes]:

@@ -28,6 +28,11 @@ MODEL = "x-model"
 ERRORS = "x-errors"
 """Of answers in octets, and SHAPE and DTYPE of tensors sent: rows, columns, number format, `id@revision`,
 and, as JSON, the index and code of every item that has no vector."""
+ERROR_MESSAGES = "x-error-messages"
+"""Of answers in octets, as JSON in ASCII: sentence → indexes of the items that have no vector because of it,
+of as many sentences as fit `MAX_ERROR_MESSAGES`."""
+MAX_ERROR_MESSAGES = 2000
+"""Characters at most: proxies refuse heads of more than 4 KiB, and the codes of 64 items take 1.3."""
 FREE = "x-free"
 TRUNCATED = "x-truncated"
 USAGE = "x-usage"
@@ -48,9 +53,11 @@ __all__ = [
     "DIMENSION",
     "DTYPE",
     "ERRORS",
+    "ERROR_MESSAGES",
     "FREE",
     "IDEMPOTENCY_KEY",
     "IDEMPOTENCY_REPLAYED",
+    "MAX_ERROR_MESSAGES",
     "MAX_IDEMPOTENCY_KEY",
     "METADATA",
     "MODEL",

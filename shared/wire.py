@@ -134,6 +134,8 @@ class ModelDocument(Document):
     preprocessing: Preprocessing
     pixel_probe: str = ""
     """`shared.pixels.hash_probe` of the vendor's preprocessing: whoever gets the same may send pixels."""
+    octets: bool = False
+    """Whether `/v1/embed/image` and `/v1/embed/text` sell it too: frames or pixels in, octets out."""
     prompt_templates: list[str]
     """Recommended prompts, `{}` standing for the class name."""
     price_per_image_usd: str

@@ -299,14 +299,19 @@ def serve_vendor(clip_folder: Path) -> ServeVendor:
     """`with serve_vendor(database_url, pepper_file) as serving:` a real server of the tiny model.
 
     Its engine is a thread, which starts sooner; further variables of its environment may be given by
-    name, `VENDOR_ENGINE="process"` and so on, and where its log goes.
+    name, `VENDOR_ENGINE="process"` and so on, and where its log goes; other `weights` are another model.
     """
 
     @contextmanager
     def serve(
-        database_url: str, pepper_file: Path, *, log: Path | None = None, **environment: str
+        database_url: str,
+        pepper_file: Path,
+        *,
+        log: Path | None = None,
+        weights: Path = clip_folder,
+        **environment: str,
     ) -> Iterator[Serving]:
-        model = f"{MODEL}=local-dir:{clip_folder}"
+        model = f"{MODEL}=local-dir:{weights}"
         log_file = None if log is None else os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         process = subprocess.Popen(
             [sys.executable, "-m", "vendor_api.cli", "serve", "--model", model, "--port", "0"],

@@ -4,6 +4,8 @@ from client.acquire.batches import MAX_BYTES, MAX_IMAGES, MAX_TEXTS
 from client.acquire.catalogue import Catalogue, take_stock
 from client.acquire.concurrency import IN_FLIGHT, Aimd, Retries
 from client.acquire.fetch import Fetch
+from client.acquire.forms import UNDECODABLE, Forms, choose_forms
+from client.acquire.pixels import Pixels
 from client.acquire.purchase import Bought, FetchInterrupted, FetchStopped, Purchaser
 from client.acquire.quote import Quote, QuoteLine, make_quote
 from client.acquire.receipts import Receipt
@@ -18,12 +20,15 @@ __all__ = [
     "MAX_BYTES",
     "MAX_IMAGES",
     "MAX_TEXTS",
+    "UNDECODABLE",
     "Aimd",
     "Bought",
     "Catalogue",
     "Fetch",
     "FetchInterrupted",
     "FetchStopped",
+    "Forms",
+    "Pixels",
     "Purchaser",
     "Quote",
     "QuoteLine",
@@ -34,6 +39,7 @@ __all__ = [
     "Sources",
     "Wants",
     "check_targets",
+    "choose_forms",
     "hold_run",
     "is_wanted",
     "make_quote",

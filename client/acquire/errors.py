@@ -2,7 +2,7 @@
 
 from client.errors import ClientError
 
-__all__ = ["FetchInterrupted", "FetchStopped", "ReplaysUsedUp"]
+__all__ = ["FetchInterrupted", "FetchStopped", "FormLost", "ReplaysUsedUp"]
 
 
 class FetchStopped(ClientError):
@@ -11,6 +11,10 @@ class FetchStopped(ClientError):
 
 class ReplaysUsedUp(FetchStopped):
     """The vendor repeats a paid answer only so often a day; a new key gets it free of charge."""
+
+
+class FormLost(ReplaysUsedUp):
+    """The vendor repeats a paid answer only to the request as it was made, which cannot be made again."""
 
 
 class FetchInterrupted(ClientError):

@@ -94,5 +94,6 @@ class Plan:
             digests=digests,
             max_cost_nanousd=len(digests) * line.price_nanousd,
             view=line.view,
+            form=line.form,
         )
         return Planned(name_request(batch, self.journal, self.renderer), line, size)

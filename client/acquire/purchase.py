@@ -1,26 +1,26 @@
 """One request from start to end: journal, wire, cache, receipt, in an order no crash can spoil."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from client.acquire.answers import match_problems, match_vectors
 from client.acquire.errors import FetchInterrupted, FetchStopped, ReplaysUsedUp
+from client.acquire.forms import USUAL, Cargo, Forms, pack
 from client.acquire.sharing import leave_out, take_turn
 from client.acquire.sources import Sources
+from client.acquire.spent_keys import give_up_form, give_up_replays, is_reused
 from client.api import (
     APIStatusError,
     ConflictError,
     EmbeddingResult,
-    Input,
     InvalidAnswerError,
     InvalidInputError,
     RateLimitError,
     UnprocessableEntityError,
     VendorError,
 )
-from client.budget import Batch, Entry, ItemOutcome, Journal, Settlement
+from client.budget import Batch, Entry, Form, ItemOutcome, Journal, Settlement
 from client.cache import EmbeddingStore
 from client.data import DataError
 from client.failpoints import reach
@@ -50,6 +50,8 @@ class Bought:
     cost_nanousd: int
     """What it added to the run's spending; nothing when it was paid before."""
     balance_nanousd: int | None = None
+    sent_bytes: int = 0
+    """Octets of its items on the wire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Purchaser:
     sources: Sources
     rebuy_free_days: int = 0
     """As the model's document says."""
+    forms: Forms = USUAL
+    """How the teacher is asked, and was perhaps asked before."""
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], object] = time.sleep
     """Answers true when the wait is to be cut short."""
@@ -75,7 +79,7 @@ class Purchaser:
         """
         key = batch.idempotency_key
         try:
-            items = self.sources.load(batch)
+            cargo = pack(self.sources, batch)
         except DataError as error:
             if not sent_before:
                 self.journal.fail(key, str(error))
@@ -86,8 +90,17 @@ class Purchaser:
         elif bought := take_turn(self, batch):
             return self._buy_rest(batch, bought)
         reach("sent")
+        if not cargo.batch.digests:
+            return self._close_unsent(cargo, sent_before=sent_before)
+        return self._deliver(cargo, sent_before=sent_before)
+
+    def _deliver(
+        self, cargo: Cargo, *, sent_before: bool, others: tuple[Form, ...] | None = None
+    ) -> Bought:
+        """Ask, keep, settle; in one of the `others` where the vendor knows the key by another form."""
+        batch = cargo.batch
         try:
-            answer = self._ask(batch, items)
+            answer = self._ask(cargo)
             reach("answered")
             self.store.put_many(
                 batch.revision,
@@ -97,14 +110,34 @@ class Purchaser:
                 view=batch.view,
             )
             reach("stored")
-            settlement = self._read_receipt(batch, answer)
+            settlement = self._read_receipt(cargo, answer)
         except VendorError as error:
-            return self._close_refused(batch, error, sent_before=sent_before)
+            if is_reused(error):
+                left = self.forms.list_others(cargo.whole) if others is None else others
+                if left:
+                    return self._deliver_as(cargo, left, sent_before=sent_before)
+            return self._close_refused(cargo, error, sent_before=sent_before)
         reach("receipt")
-        new = self.journal.settle(key, settlement) or 0
+        new = self.journal.settle(batch.idempotency_key, settlement) or 0
         reach("settled")
-        delivered = len(items) - len(settlement.failures)
-        return Bought(batch, delivered, settlement.failures, new, answer.balance_nanousd)
+        delivered = len(cargo.whole.digests) - len(settlement.failures)
+        return Bought(
+            cargo.whole, delivered, settlement.failures, new, answer.balance_nanousd, cargo.size
+        )
+
+    def _deliver_as(self, cargo: Cargo, forms: tuple[Form, ...], *, sent_before: bool) -> Bought:
+        """Ask for the same items under the same key as they were asked for before."""
+        again = pack(self.sources, replace(cargo.whole, form=forms[0]))
+        self.journal.note_form(again.whole.idempotency_key, forms[0])
+        return self._deliver(again, sent_before=sent_before, others=forms[1:])
+
+    def _close_unsent(self, cargo: Cargo, *, sent_before: bool) -> Bought:
+        """Settle a batch of which nothing can be sent, free."""
+        if sent_before and (bought := self.close_by_charge(cargo.whole)):
+            return bought
+        settlement = Settlement(0, failures=cargo.failures)
+        new = self.journal.settle(cargo.whole.idempotency_key, settlement) or 0
+        return Bought(cargo.whole, 0, cargo.failures, new)
 
     def _buy_rest(self, batch: Batch, bought: frozenset[bytes]) -> Bought:
         """Buy what another run has not bought meanwhile."""
@@ -136,20 +169,25 @@ class Purchaser:
                 return self.close_by_charge(batch)
             raise
 
-    def _ask(self, batch: Batch, items: Sequence[Input]) -> EmbeddingResult:
+    def _ask(self, cargo: Cargo) -> EmbeddingResult:
         """The vendor's answer; an earlier try that it still works on, or had to abandon, is awaited."""
         began = self.clock()
         while True:
             try:
-                return self.teacher.embed(
-                    items, model=batch.model, idempotency_key=batch.idempotency_key
-                )
+                return self._ask_once(cargo)
             except ConflictError as error:
                 patient = self.clock() - began < IN_FLIGHT_SECONDS
                 if error.code != ErrorCode.REQUEST_IN_FLIGHT or not patient:
                     raise
                 if self.sleep(IN_FLIGHT_PAUSE):
                     raise
+
+    def _ask_once(self, cargo: Cargo) -> EmbeddingResult:
+        model, key = cargo.batch.model, cargo.batch.idempotency_key
+        if cargo.pixels is not None:
+            return self.teacher.embed_pixels(cargo.pixels, model=model, idempotency_key=key)
+        framed = cargo.batch.form == "frames"
+        return self.teacher.embed(cargo.items, model=model, idempotency_key=key, framed=framed)
 
     def find_charge(self, batch: Batch) -> ChargeDocument | None:
         """The vendor's own record of the batch. Raises VendorError."""
@@ -190,7 +228,8 @@ class Purchaser:
         new = self.journal.settle(batch.idempotency_key, settlement) or 0
         return Bought(batch, len(held), (), new)
 
-    def _read_receipt(self, batch: Batch, answer: EmbeddingResult) -> Settlement:
+    def _read_receipt(self, cargo: Cargo, answer: EmbeddingResult) -> Settlement:
+        batch = cargo.batch
         cost, charge_id = answer.cost_nanousd, answer.charge_id
         if answer.replayed:
             # A replay costs nothing itself; the journal needs what the first answer cost.
@@ -203,42 +242,26 @@ class Purchaser:
             for item in answer.data
             if item.error is not None
         )
-        return Settlement(cost, charge_id, answer.request_id, failures)
+        return Settlement(cost, charge_id, answer.request_id, failures + cargo.failures)
 
-    def _close_refused(self, batch: Batch, error: VendorError, *, sent_before: bool) -> Bought:
+    def _close_refused(self, cargo: Cargo, error: VendorError, *, sent_before: bool) -> Bought:
         """Note in the journal what a refusal proves; raise it unless it settles the batch."""
-        key = batch.idempotency_key
+        key = cargo.whole.idempotency_key
         if isinstance(error, UnprocessableEntityError) and error.code == ErrorCode.NO_VALID_ITEM:
-            settlement = Settlement(0, None, error.request_id, match_problems(batch, error))
+            failures = match_problems(cargo.batch, error) + cargo.failures
+            settlement = Settlement(0, None, error.request_id, failures)
             new = self.journal.settle(key, settlement) or 0
-            return Bought(batch, 0, settlement.failures, new)
+            return Bought(cargo.whole, 0, failures, new, sent_bytes=cargo.size)
         if isinstance(error, RateLimitError) and error.code == ErrorCode.REPLAY_LIMIT:
-            self._give_up_key(batch, error)
+            give_up_replays(self, cargo.whole, error)
+        if isinstance(error, UnprocessableEntityError) and is_reused(error):
+            give_up_form(self, cargo.whole, error)
         certain = is_final(error) and not error.retries and not sent_before
         if certain or not self.teacher.metered:
             self.journal.fail(key, str(error))
         else:
             self.journal.mark_unknown(key, str(error))
         raise error
-
-    def _give_up_key(self, batch: Batch, error: RateLimitError) -> None:
-        """Settle a paid batch without its vectors, if buying them again is certainly free."""
-        charge = self.find_charge(batch)
-        if charge is None or charge.captured_at is None:
-            return
-        captured = datetime.fromisoformat(charge.captured_at)
-        age_days = (self.clock() - captured.timestamp()) / 86_400
-        if age_days + 1 > self.rebuy_free_days:
-            return
-        cost = parse_usd(charge.cost_usd)
-        self.journal.settle(
-            batch.idempotency_key,
-            Settlement(cost, charge.id, charge.request_id, problem=error.code),
-        )
-        raise ReplaysUsedUp(
-            "the vendor repeated an answer too often today: run the same command again, the items "
-            "come under a new key and are free"
-        ) from error
 
 
 def is_final(error: VendorError) -> bool:

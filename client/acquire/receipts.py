@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from client.acquire.concurrency import Aimd
 from client.acquire.purchase import Bought
-from client.budget import ItemOutcome
+from client.budget import Batch, ItemOutcome
 from client.errors import ClientError
 
 __all__ = ["Receipt"]
@@ -17,6 +17,8 @@ class Receipt:
 
     items: dict[str, int] = field(default_factory=lambda: {"image": 0, "text": 0})
     """Modality → vectors received."""
+    sent_bytes: dict[str, int] = field(default_factory=dict)
+    """`texts`, `original` or `pixels` → octets of such items on the wire, tries made again left out."""
     failures: list[ItemOutcome] = field(default_factory=list)
     cost_nanousd: int = 0
     """By the vendor's receipts."""
@@ -43,6 +45,9 @@ class Receipt:
         self.failures.extend(bought.failures)
         self.cost_nanousd += bought.cost_nanousd
         self.requests += 1
+        if bought.sent_bytes:
+            kind = _name_kind(bought.batch)
+            self.sent_bytes[kind] = self.sent_bytes.get(kind, 0) + bought.sent_bytes
         if bought.balance_nanousd is not None:
             known = self.balance_nanousd
             # Answers overtake each other; within one fetch the balance only falls.
@@ -58,5 +63,11 @@ class Receipt:
 
     @property
     def reasons(self) -> dict[str, int]:
-        """Error code → items that the vendor refused with it, free."""
+        """Error code → items that have no vector because of it, free."""
         return dict(Counter(failure.code for failure in self.failures).most_common())
+
+
+def _name_kind(batch: Batch) -> str:
+    if batch.modality == "text":
+        return "texts"
+    return "pixels" if batch.form == "pixels" else "original"

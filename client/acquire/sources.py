@@ -1,9 +1,10 @@
 """Where the bytes of a digest are, checked again at the moment of sending."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from client.acquire.pixels import Pixels
 from client.api import ImageInput, Input, TextInput
 from client.budget import Batch
 from client.cache.store import FILE_VIEW
@@ -22,6 +23,8 @@ class Sources:
     texts: Mapping[bytes, str]
     side: int = 224
     """Pixels a side of a view: what the teacher sees, so that it resizes nothing."""
+    pixels: Pixels | None = None
+    """Makes pixels of files, for a teacher that takes them."""
 
     @property
     def renderer(self) -> str:
@@ -33,12 +36,19 @@ class Sources:
 
         Raises DataError when a file is no longer what it was.
         """
-        return [self._load(batch, digest) for digest in batch.digests]
+        return list(self.read(batch))
+
+    def read(self, batch: Batch) -> Iterator[Input]:
+        """`load`, one item after the other."""
+        return (self._load(batch, digest) for digest in batch.digests)
 
     def has(self, batch: Batch) -> bool:
-        """Whether every item of the batch is at hand, unchanged."""
+        """Whether every item of the batch is at hand, unchanged, and can be sent as it was."""
+        if batch.form == "pixels" and not (self.pixels and self.pixels.usable):
+            return False
         try:
-            self.load(batch)
+            for _ in self.read(batch):
+                pass
         except DataError:
             return False
         return True

@@ -5,7 +5,7 @@ import json
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 from uuid import uuid4
 
 import numpy as np
@@ -13,20 +13,29 @@ from numpy.typing import NDArray
 
 from shared import headers
 from shared.codecs import EmbedDtype
-from shared.digests import digest_image, digest_request, digest_text
-from shared.frames import TENSOR
+from shared.digests import digest_image, digest_pixels, digest_request, digest_text
+from shared.frames import FRAMES, TENSOR, pack_frames
 from shared.headers import IDEMPOTENCY_KEY
+from shared.wire import Modality
 
 T = TypeVar("T")
+Wire = Literal["json", "frames"]
+"""How items travel: in JSON, or as the octets that they are, with octets back."""
+
+EMBED_PATHS: Mapping[Modality, str] = {"image": "/v1/embed/image", "text": "/v1/embed/text"}
+"""Where octets are taken."""
 
 __all__ = [
+    "EMBED_PATHS",
     "Answer",
     "Call",
     "ImageInput",
     "Input",
     "Request",
     "TextInput",
+    "Wire",
     "build_embedding",
+    "build_frames",
     "build_get",
     "build_tensor",
     "content_key",
@@ -118,6 +127,23 @@ def build_embedding(
     )
 
 
+def build_frames(
+    items: Sequence[Input],
+    *,
+    model: str,
+    dtype: EmbedDtype,
+    idempotency_key: str | None,
+    **options: Any,
+) -> Call:
+    """`build_embedding` in octets, of items that are all texts or all images."""
+    modality: Modality = "text" if isinstance(items[0], TextInput) else "image"
+    body = pack_frames(
+        item.text.encode() if isinstance(item, TextInput) else item.data for item in items
+    )
+    named = {"content-type": FRAMES}
+    return _build_octets(modality, body, named, model, dtype, idempotency_key, options)
+
+
 def build_tensor(
     pixels: NDArray[np.uint8],
     *,
@@ -132,10 +158,22 @@ def build_tensor(
         headers.SHAPE: ",".join(str(size) for size in pixels.shape),
         headers.DTYPE: "uint8",
     }
+    return _build_octets("image", pixels.tobytes(), named, model, dtype, idempotency_key, options)
+
+
+def _build_octets(
+    modality: Modality,
+    body: bytes,
+    named: dict[str, str],
+    model: str,
+    dtype: EmbedDtype,
+    idempotency_key: str | None,
+    options: Mapping[str, Any],
+) -> Call:
     if idempotency_key is not None:
         named[IDEMPOTENCY_KEY] = idempotency_key
     query = {"model": model, "dtype": dtype} | {name: "true" for name in options if options[name]}
-    return Call("POST", "/v1/embed/image", query=query, headers=named, body=pixels.tobytes())
+    return Call("POST", EMBED_PATHS[modality], query=query, headers=named, body=body)
 
 
 def new_key() -> str:
@@ -173,7 +211,7 @@ def find_repeated_pixels(pixels: NDArray[np.uint8]) -> list[bool]:
     seen: set[bytes] = set()
     repeats = []
     for picture in pixels:
-        content = picture.tobytes()
+        content = digest_pixels(picture.data, len(picture))
         repeats.append(content in seen)
         seen.add(content)
     return repeats

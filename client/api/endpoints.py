@@ -3,7 +3,7 @@
 `resources` sends them and waits, `async_resources` sends them and awaits; nothing is written twice.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from urllib.parse import quote
@@ -17,12 +17,16 @@ from client.api.calls import (
     Call,
     Input,
     Request,
+    TextInput,
+    Wire,
     build_embedding,
+    build_frames,
     build_get,
     build_tensor,
     find_repeated_pixels,
     find_repeats,
 )
+from client.api.errors import InvalidInputError
 from client.api.inputs import Picture, check_pixels, read_inputs, read_pictures
 from client.api.octets import read_octets
 from shared.codecs import EmbedDtype
@@ -58,19 +62,23 @@ def create_embeddings(
     dimensions: int | None = None,
     atomic: bool = False,
     partial_ok: bool = False,
+    wire: Wire = "json",
 ) -> Request[EmbeddingResult]:
     """One vector or error per item, in order; charged per distinct item not bought before.
 
     `model` is `id` or `id@revision`. Calls with the same `idempotency_key` are one purchase; without
     one, each call has its own. With `atomic`, one item that cannot be embedded refuses the request,
-    free. With `partial_ok`, an engine that fails part-way delivers and charges what it has. Raises
-    InvalidInputError before anything is sent, VendorError for what the vendor refuses.
+    free. With `partial_ok`, an engine that fails part-way delivers and charges what it has. With
+    `wire="frames"` items of one kind travel as octets, of a model whose document says `octets`: the
+    same purchase in fewer bytes, but another request to an idempotency key. Raises InvalidInputError
+    before anything is sent, VendorError for what the vendor refuses.
     """
     return _embed(
         read_inputs(input),
         model,
         idempotency_key,
         embed_dtype,
+        wire,
         dimensions=dimensions,
         atomic=atomic,
         partial_ok=partial_ok,
@@ -85,6 +93,7 @@ def embed_images(
     embed_dtype: EmbedDtype = "float32",
     atomic: bool = False,
     partial_ok: bool = False,
+    wire: Wire = "json",
 ) -> Request[EmbeddingResult]:
     """One vector or error per image, in order; charged per distinct image not bought before.
 
@@ -99,6 +108,7 @@ def embed_images(
         model,
         idempotency_key,
         embed_dtype,
+        wire,
         atomic=atomic,
         partial_ok=partial_ok,
     )
@@ -129,14 +139,7 @@ def embed_pixels(
         atomic=atomic,
         partial_ok=partial_ok,
     )
-    repeats = find_repeated_pixels(checked)
-
-    def read(answer: Answer, retries: int) -> EmbeddingResult:
-        return read_octets(
-            answer.body, answer.headers, repeats=repeats, dtype=embed_dtype, retries=retries
-        )
-
-    return Request(call, read)
+    return Request(call, _reader(read_octets, find_repeated_pixels(checked), embed_dtype))
 
 
 def list_models() -> Request[ModelList]:
@@ -204,19 +207,35 @@ def _embed(
     model: str,
     idempotency_key: str | None,
     dtype: EmbedDtype,
+    wire: Wire,
     **options: int | None,
 ) -> Request[EmbeddingResult]:
-    call = build_embedding(
-        items, model=model, dtype=dtype, idempotency_key=idempotency_key, **options
-    )
-    repeats = find_repeats(items)
+    build, read = build_embedding, read_embeddings
+    if wire == "frames":
+        _check_frames(items, options.get("dimensions"))
+        build, read = build_frames, read_octets
+    call = build(items, model=model, dtype=dtype, idempotency_key=idempotency_key, **options)
+    return Request(call, _reader(read, find_repeats(items), dtype))
 
-    def read(answer: Answer, retries: int) -> EmbeddingResult:
-        return read_embeddings(
-            answer.body, answer.headers, repeats=repeats, dtype=dtype, retries=retries
+
+def _check_frames(items: Sequence[Input], dimensions: int | None) -> None:
+    if len({isinstance(item, TextInput) for item in items}) > 1:
+        raise InvalidInputError(
+            "nothing was sent: frames hold texts or images, not both: ask twice, or with wire='json'"
+        )
+    if dimensions is not None:
+        raise InvalidInputError(
+            "nothing was sent: frames have the model's own dimension: leave `dimensions` out"
         )
 
-    return Request(call, read)
+
+def _reader(
+    read: Callable[..., EmbeddingResult], repeats: Sequence[bool], dtype: EmbedDtype
+) -> Callable[[Answer, int], EmbeddingResult]:
+    def read_answer(answer: Answer, retries: int) -> EmbeddingResult:
+        return read(answer.body, answer.headers, repeats=repeats, dtype=dtype, retries=retries)
+
+    return read_answer
 
 
 def _ask(kind: type[D], call: Call) -> Request[D]:

@@ -60,7 +60,7 @@ def read_octets(
 def _read_items(
     rows: Vector, headers: Mapping[str, str], repeats: Sequence[bool], cost: int
 ) -> tuple[EmbeddedItem, ...]:
-    failed = {int(index): code for index, code in _read_json(headers, names.ERRORS, {}).items()}
+    failed = _read_errors(headers)
     free = set(_read_json(headers, names.FREE, []))
     cut = set(_read_json(headers, names.TRUNCATED, []))
     charged = [i for i in range(len(rows)) if i not in failed and i not in free and cost]
@@ -76,15 +76,26 @@ def _read_items(
             None if index in failed else row,
             costs.get(index, 0),
             index in cut,
-            _explain(failed[index]) if index in failed else None,
+            failed.get(index),
             repeated,
         )
         for index, (row, repeated) in enumerate(zip(rows, repeats, strict=True))
     )
 
 
-def _explain(code: str) -> ItemError:
-    return ItemError(code=code, message=f"the vendor refuses the item: {code}")
+def _read_errors(headers: Mapping[str, str]) -> dict[int, ItemError]:
+    """By item: its code, and the sentence about it where the vendor had room for one."""
+    said = {
+        index: message
+        for message, indexes in _read_json(headers, names.ERROR_MESSAGES, {}).items()
+        for index in indexes
+    }
+    return {
+        int(index): ItemError(
+            code=code, message=said.get(int(index), f"the vendor refuses the item: {code}")
+        )
+        for index, code in _read_json(headers, names.ERRORS, {}).items()
+    }
 
 
 def _read_json(headers: Mapping[str, str], name: str, usual: Any) -> Any:

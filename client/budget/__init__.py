@@ -5,6 +5,7 @@ from client.budget.budgets import DEFAULT_PROJECT, Budget, Budgets, Caps, Projec
 from client.budget.entries import (
     Batch,
     Entry,
+    Form,
     ItemOutcome,
     Settlement,
     State,
@@ -21,6 +22,7 @@ __all__ = [
     "Budgets",
     "Caps",
     "Entry",
+    "Form",
     "ItemOutcome",
     "Journal",
     "Project",

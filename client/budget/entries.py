@@ -8,10 +8,22 @@ from shared.wire import Modality
 
 State = Literal["planned", "sent", "unknown", "settled", "failed"]
 """planned → sent → settled | failed | unknown; recovery settles or fails what is sent or unknown."""
+Form = Literal["json", "frames", "pixels"]
+"""How a request's items travel. To the vendor a picture's file and its pixels are two items."""
 OPEN: tuple[State, ...] = ("planned", "sent", "unknown")
 UNDER_WAY: tuple[State, ...] = ("sent", "unknown")
 
-__all__ = ["OPEN", "UNDER_WAY", "Batch", "Entry", "ItemOutcome", "Settlement", "State", "Total"]
+__all__ = [
+    "OPEN",
+    "UNDER_WAY",
+    "Batch",
+    "Entry",
+    "Form",
+    "ItemOutcome",
+    "Settlement",
+    "State",
+    "Total",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +41,8 @@ class Batch:
     max_cost_nanousd: int
     view: str = FILE_VIEW
     """How every picture of it is shown; `digests` are the files' all the same."""
+    form: Form = "json"
+    """How they travel. The vendor answers a key in one form alone, so that asking again needs the same."""
 
     @property
     def model(self) -> str:

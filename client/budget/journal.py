@@ -13,6 +13,7 @@ from client.budget.entries import (
     UNDER_WAY,
     Batch,
     Entry,
+    Form,
     ItemOutcome,
     Settlement,
     State,
@@ -28,6 +29,7 @@ from client.budget.rows import (
     write_row,
 )
 from client.budget.totals import sum_totals
+from client.budget.uploads import find_bought_otherwise
 from client.cache.database import Database
 from client.cache.digests import CHUNK
 from client.cache.store import FILE_VIEW
@@ -112,6 +114,15 @@ class Journal:
             .where(journal.c.idempotency_key == key, journal.c.state.in_(OPEN))
             .values(state="sent", sent_ns=self._clock())
         )
+
+    def note_form(self, key: str, form: Form) -> None:
+        """Write down in which form an open batch is asked for next, before it is."""
+        with self._database.write() as connection:
+            connection.execute(
+                update(journal)
+                .where(journal.c.idempotency_key == key, journal.c.state.in_(OPEN))
+                .values(form=form)
+            )
 
     def mark_unknown(self, key: str, problem: str) -> None:
         """No answer came: the money stays held until recovery finds out."""
@@ -238,6 +249,13 @@ class Journal:
                 for row in connection.execute(query.where(journal_item.c.digest.in_(part))):
                     found[row.digest] = ItemOutcome(*row)
         return found
+
+    def bought_otherwise(
+        self, revision: str, digests: Sequence[bytes], *, view: str = FILE_VIEW, pixels: bool
+    ) -> frozenset[bytes]:
+        """Those pictures that were paid for, in any run, but not in this form: as pixels, or as files."""
+        with self._database.read() as connection:
+            return find_bought_otherwise(connection, revision, digests, view=view, pixels=pixels)
 
     def totals(
         self, *, run: str | None = None, model_id: str | None = None, revision: str | None = None

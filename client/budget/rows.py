@@ -48,6 +48,8 @@ def write_row(
     """Write a request down, or open an old one again."""
     fresh = {
         "state": "planned",
+        # What was paid for stays known by the form in which it was: that one is free again.
+        "form": batch.form if old is None or old.cost_nanousd is None else old.form,
         "max_cost_nanousd": batch.max_cost_nanousd,
         "held_nanousd": held.nanousd,
         "held_items": held.items,
@@ -103,5 +105,6 @@ def read_row(connection: Connection, row: Row[Any]) -> Entry:
         digests=tuple(digests),
         max_cost_nanousd=row.max_cost_nanousd,
         view=view or FILE_VIEW,
+        form=row.form or "json",
     )
     return Entry(batch, row.state, row.cost_nanousd)

@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_HEAD = "c0003"
+SCHEMA_HEAD = "c0004"
 """The newest revision under migrations/client; a test compares the two."""
 
 metadata = MetaData(
@@ -131,6 +131,8 @@ journal = Table(
     Column("held_items", BigInteger, nullable=False, server_default="0"),
     # Embedded, once it is settled.
     Column("spent_items", BigInteger),
+    # How its items travelled; empty in rows of before there was a choice: in JSON.
+    Column("form", String(8)),
     UniqueConstraint("idempotency_key"),
     CheckConstraint(
         "state in ('planned', 'sent', 'unknown', 'settled', 'failed')", name="state_known"

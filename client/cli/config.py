@@ -1,6 +1,6 @@
 """`vl2v config`: what is set, and where it comes from."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,6 +22,10 @@ def config(
         str | None,
         typer.Option(help="Store who is asked from now on: vendor, openai:URL or local:WEIGHTS."),
     ] = None,
+    upload: Annotated[
+        Literal["original", "pixels"] | None,
+        typer.Option(help="Store how `vl2v fetch` sends pictures from now on."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """The settings as they are resolved: argument > environment > config file > default.
@@ -34,6 +38,8 @@ def config(
         from client.teachers.choosing import check_spec
 
         store_settings(teacher=check_spec(teacher))
+    if upload is not None:
+        store_settings(upload=upload)
 
     settings = ClientSettings.load()
     values = {
@@ -44,6 +50,7 @@ def config(
         "insecure": settings.insecure,
         "teacher": settings.teacher,
         "teacher_api_key": _show_key(settings.teacher_api_key),
+        "upload": settings.upload,
     }
     rows = [
         {"name": name, "value": value, "source": settings.source(name)}

@@ -121,6 +121,12 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
         int | None,
         typer.Option(min=1, max=256, help="Requests at once at most; found out below that."),
     ] = None,
+    upload: Annotated[
+        Literal["original", "pixels"] | None,
+        typer.Option(
+            help="original: picture files as they are; pixels: decoded and resized here, as the vendor would."
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the quote and spend nothing.")
     ] = False,
@@ -169,6 +175,7 @@ def fetch(  # noqa: PLR0913, PLR0917  (one parameter an option)
         descriptions=descriptions,
         captions=captions,
         teacher=teacher,
+        upload=upload,
         terms=Terms(read_budget(item_price, "--item-price"), logit_scale),
     )
     with _interruptible() as stop:

@@ -38,7 +38,10 @@ def run_with_bar(fetch: Fetch) -> None:
         console=errors(),
         transient=True,
     ) as bar:
-        task = bar.add_task("buying", total=fetch.quote.to_buy, state=describe())
+        pixels = fetch.quote.forms.upload == "pixels"
+        task = bar.add_task(
+            "buying, as pixels" if pixels else "buying", total=fetch.quote.to_buy, state=describe()
+        )
 
         def advance(bought: Bought) -> None:
             bar.update(task, advance=len(bought.batch.digests), state=describe())

@@ -12,12 +12,15 @@ from client.acquire import (
     Catalogue,
     Fetch,
     FetchInterrupted,
+    Forms,
+    Pixels,
     Purchaser,
     Quote,
     Receipt,
     Retries,
     Scratch,
     Wants,
+    choose_forms,
     hold_run,
     make_quote,
     name_run,
@@ -56,8 +59,9 @@ def carry_out(order: FetchOrder, stop: threading.Event, *, as_json: bool) -> Non
         with errors().status("asking the teacher what it is"):
             document = teacher.describe(order.model, store.list_models)
         require_same_space(store.database, document, order.model)
+        forms = _choose_forms(order, settings, document)
         run = order.run or name_run(stock.source.data, document.id)
-        desk = _Desk(order, teacher, store, run, stock, document, scratch, retries)
+        desk = _Desk(order, teacher, store, run, stock, document, scratch, retries, forms)
         if order.dry_run:
             quote = desk.quote()
             _print(as_json, stock.catalogue, quote, None, open_requests=desk.open_requests())
@@ -78,6 +82,7 @@ class _Desk:
     document: ModelDocument
     scratch: Scratch
     retries: Retries
+    forms: Forms
 
     @property
     def journal(self) -> Journal:
@@ -100,6 +105,7 @@ class _Desk:
             budget=self._budget(),
             balance_nanousd=self.teacher.read_balance(),
             scratch=self.scratch,
+            forms=self.forms,
         )
 
     def open_requests(self) -> int:
@@ -114,8 +120,9 @@ class _Desk:
             self.teacher,
             self.store,
             self.journal,
-            sources,
+            replace(sources, pixels=self.forms.pixels),
             self.document.rebuy_free_days,
+            self.forms,
             sleep=stop.wait,
         )
         receipt = Receipt()
@@ -184,6 +191,14 @@ def _open_teacher(
     return open_teacher(spec, settings, order.terms, sleep=stop.wait, on_retry=retries.hear)
 
 
+def _choose_forms(order: FetchOrder, settings: ClientSettings, document: ModelDocument) -> Forms:
+    upload = order.upload or settings.upload
+    with errors().status(
+        "making sure that pixels made here are the vendor's own" if upload == "pixels" else ""
+    ):
+        return choose_forms(upload, document, Pixels(document))
+
+
 def _print(
     as_json: bool,
     catalogue: Catalogue,
@@ -202,6 +217,6 @@ def _print(
     elif receipt is None:
         show_quote(quote, catalogue, open_requests=open_requests)
     else:
-        show_receipt(receipt)
+        show_receipt(receipt, quote)
         if open_requests and isinstance(receipt.stopped, FetchInterrupted):
             errors().print(f"{open_requests} requests are open; the next fetch closes them first")

@@ -6,6 +6,7 @@ from pathlib import Path
 from client.cache import Purpose
 from client.cli.narrowing import Narrowing
 from client.data import PromptStyle
+from client.settings import Upload
 from client.teachers import NO_TERMS, Terms
 
 __all__ = ["FetchOrder"]
@@ -35,6 +36,8 @@ class FetchOrder:
     teacher: str | None = None
     """None: what the settings say."""
     terms: Terms = NO_TERMS
+    upload: Upload | None = None
+    """None: what the settings say."""
 
     @property
     def compares(self) -> bool:

@@ -4,10 +4,14 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from client.acquire import Aimd, Catalogue, Quote, Receipt
+from rich.filesize import decimal
+
+from client.acquire import UNDECODABLE, Aimd, Catalogue, Quote, Receipt
+from client.budget import ItemOutcome
 from client.cli.screen import print_table, results
 from shared.money import format_usd, show_usd
 
+SENT = {"original": "of picture files", "pixels": "of pixels", "texts": "of texts"}
 SHOWN = 10
 """Files listed by name before the rest is only counted."""
 
@@ -47,6 +51,9 @@ def show_quote(quote: Quote, catalogue: Catalogue, *, open_requests: int = 0) ->
         f"{quote.to_buy} to buy for {show_usd(quote.cost_nanousd)} at most; "
         f"budget left {left}; balance {balance}"
     )
+    if len(sizes := quote.upload_bytes) > 1:
+        said = ", ".join(f"{decimal(size)} with --upload {name}" for name, size in sizes.items())
+        out.print(f"pictures travel as {quote.forms.upload}: {said}")
     if open_requests:
         out.print(f"{open_requests} requests of an earlier fetch are open and closed first")
     _list(
@@ -64,15 +71,19 @@ def show_quote(quote: Quote, catalogue: Catalogue, *, open_requests: int = 0) ->
 def _name_refused(quote: Quote) -> Iterator[str]:
     for line in quote.lines:
         for refusal in line.refused:
-            name: object = (
-                repr(quote.wants.texts[refusal.digest])
-                if line.modality == "text"
-                else quote.wants.images[refusal.digest]
-            )
-            yield f"{name}: {refusal.message}"
+            yield _name(quote, refusal)
 
 
-def show_receipt(receipt: Receipt) -> None:
+def _name(quote: Quote, failure: ItemOutcome) -> str:
+    wants, digest = quote.wants, failure.digest
+    if digest in wants.texts:
+        return f"{wants.texts[digest]!r}: {failure.message}"
+    # An earlier fetch, recovered by this one, may have asked for others.
+    path = wants.images.get(digest)
+    return f"{path or digest.hex()[:12]}: {failure.message}"
+
+
+def show_receipt(receipt: Receipt, quote: Quote) -> None:
     """What was bought and what it cost by the vendor's receipts, how fast it went, what is left."""
     out = results()
     left, balance = receipt.budget_left_nanousd, receipt.balance_nanousd
@@ -89,13 +100,17 @@ def show_receipt(receipt: Receipt) -> None:
             f"{receipt.rate:.1f} items/s; up to {receipt.window.peak} requests at once; "
             f"{receipt.retries} tries made again"
         )
+    if receipt.sent_bytes:
+        sent = (f"{decimal(n)} {SENT[kind]}" for kind, n in sorted(receipt.sent_bytes.items()))
+        out.print(f"uploaded {', '.join(sent)}")
     for code, items in receipt.reasons.items():
         out.print(f"{items} refused as {code}")
-    _list(
-        "refused by the vendor, free",
-        len(receipt.failures),
-        (f"{failure.digest.hex()[:12]}: {failure.message}" for failure in receipt.failures),
-    )
+    for title, here in (
+        ("refused by the vendor, free", False),
+        ("cannot be decoded here, not sent", True),
+    ):
+        failures = [f for f in receipt.failures if (f.code == UNDECODABLE) == here]
+        _list(title, len(failures), (_name(quote, failure) for failure in failures))
 
 
 def describe_quote(quote: Quote, catalogue: Catalogue) -> dict[str, Any]:
@@ -113,6 +128,7 @@ def describe_quote(quote: Quote, catalogue: Catalogue) -> dict[str, Any]:
             {
                 "modality": line.modality,
                 "view": line.view,
+                "form": line.form,
                 "distinct": line.distinct,
                 "cached": line.cached,
                 "refused": len(line.refused),
@@ -123,6 +139,8 @@ def describe_quote(quote: Quote, catalogue: Catalogue) -> dict[str, Any]:
             for line in quote.lines
         ],
         "to_buy": quote.to_buy,
+        "upload": quote.forms.upload,
+        "upload_bytes": quote.upload_bytes,
         "cost_usd": format_usd(quote.cost_nanousd),
         "budget_left_usd": format_usd(budget.left_nanousd) if budget else None,
         "balance_usd": None if balance is None else format_usd(balance),
@@ -139,6 +157,7 @@ def describe_receipt(receipt: Receipt) -> dict[str, Any]:
         "recovered": receipt.recovered,
         "requests": receipt.requests,
         "retries": receipt.retries,
+        "uploaded_bytes": receipt.sent_bytes,
         "cost_usd": format_usd(receipt.cost_nanousd),
         "budget_left_usd": None if left is None else format_usd(left),
         "balance_usd": None if balance is None else format_usd(balance),

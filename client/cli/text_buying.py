@@ -7,10 +7,12 @@ from contextlib import closing
 
 from client.acquire import (
     Fetch,
+    Pixels,
     Purchaser,
     Receipt,
     Sources,
     Wants,
+    choose_forms,
     hold_run,
     make_quote,
     recover,
@@ -45,13 +47,14 @@ def buy_texts(
     with closing(teacher), hold_run(store.database, run):
         document = teacher.describe(model.partition("@")[0], store.list_models)
         _require_revision(document, model)
+        forms = choose_forms("original", document, Pixels(document))
         purchaser = Purchaser(
-            teacher, store, journal, Sources({}, wants.texts), document.rebuy_free_days
+            teacher, store, journal, Sources({}, wants.texts), document.rebuy_free_days, forms
         )
         receipt = Receipt()
         for bought in recover(purchaser, run, stop=stop):
             receipt.add(bought)
-        quote = make_quote(wants, document, store=store, journal=journal, run=run)
+        quote = make_quote(wants, document, store=store, journal=journal, run=run, forms=forms)
         cost = show_usd(quote.cost_nanousd)
         errors().print(f"{quote.to_buy} class texts to buy for {cost} at most", markup=False)
         if cap_nanousd is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from client.api import EmbeddingResult, ImageInput, Input, InvalidInputError, TextInput
@@ -77,6 +78,7 @@ class LocalTeacher:
         *,
         model: str,
         idempotency_key: str,  # noqa: ARG002 (nothing is charged)
+        framed: bool = False,  # noqa: ARG002 (it publishes no `octets`)
     ) -> EmbeddingResult:
         """One vector or error per item. Raises InvalidInputError for a model that is not loaded."""
         if self._loaded is None or self._loaded[1].name != model:
@@ -90,6 +92,16 @@ class LocalTeacher:
             else:
                 outcomes |= self._embed_images(clip, items, places)
         return make_result(document, items, [outcomes[i] for i in range(len(items))], cut)
+
+    def embed_pixels(
+        self,
+        pixels: NDArray[np.uint8],  # noqa: ARG002
+        *,
+        model: str,  # noqa: ARG002
+        idempotency_key: str,  # noqa: ARG002
+    ) -> EmbeddingResult:
+        """Raises InvalidInputError: it publishes no `pixel_probe`."""
+        raise InvalidInputError(f"{self._weights} takes picture files: type --upload original")
 
     def find_charge(self, idempotency_key: str) -> None:
         """None: nobody charges."""

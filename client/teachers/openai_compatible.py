@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from client.api import (
     APIStatusError,
     EmbeddingResult,
@@ -76,6 +79,7 @@ class OpenAICompatibleTeacher:
         *,
         model: str,
         idempotency_key: str,  # noqa: ARG002 (nothing is charged: it may simply be asked again)
+        framed: bool = False,  # noqa: ARG002 (it publishes no `octets`)
     ) -> EmbeddingResult:
         """One vector or error per item; a picture that does not decode here is not sent there.
 
@@ -95,6 +99,16 @@ class OpenAICompatibleTeacher:
                 outcomes |= zip(good, found, strict=True)
                 self._check_unchanged(document, modality)
         return make_result(document, items, [outcomes[i] for i in range(len(items))])
+
+    def embed_pixels(
+        self,
+        pixels: NDArray[np.uint8],  # noqa: ARG002
+        *,
+        model: str,  # noqa: ARG002
+        idempotency_key: str,  # noqa: ARG002
+    ) -> EmbeddingResult:
+        """Raises InvalidInputError: it publishes no `pixel_probe`."""
+        raise InvalidInputError(f"{self._endpoint.url} takes picture files: type --upload original")
 
     def find_charge(self, idempotency_key: str) -> None:
         """None: nobody charges."""

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from client.api import EmbeddingResult, Input
 from client.cache.documents import TeacherDocument
 from shared.wire import ChargeDocument
@@ -31,12 +34,20 @@ class Teacher(Protocol):
         does not have, VendorError when it cannot be asked.
         """
 
-    def embed(self, items: Sequence[Input], *, model: str, idempotency_key: str) -> EmbeddingResult:
+    def embed(
+        self, items: Sequence[Input], *, model: str, idempotency_key: str, framed: bool = False
+    ) -> EmbeddingResult:
         """One vector or error per item, in order, and what that costs.
 
         A metered teacher charges calls of one `idempotency_key` once; any other may simply be asked
-        again. Raises VendorError, for every item.
+        again. `framed` items, all of one modality, travel as octets to a teacher whose document says
+        `octets`. Raises VendorError, for every item.
         """
+
+    def embed_pixels(
+        self, pixels: NDArray[np.uint8], *, model: str, idempotency_key: str
+    ) -> EmbeddingResult:
+        """`embed` of uint8[n, side, side, 3], of a teacher whose document has a `pixel_probe`."""
 
     def find_charge(self, idempotency_key: str) -> ChargeDocument | None:
         """Its own record of a call; None when there is none. Raises VendorError."""

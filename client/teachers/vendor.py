@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from client.api import EmbeddingResult, Input, NotFoundError, VendorClient
 from client.cache.documents import VENDOR, TeacherDocument
 from client.errors import UsageError
@@ -25,10 +28,24 @@ class VendorTeacher:
         """The document of `id` or `id@revision` on sale now. Raises UsageError for another one."""
         return TeacherDocument(**find_model(self._client, model).model_dump())
 
-    def embed(self, items: Sequence[Input], *, model: str, idempotency_key: str) -> EmbeddingResult:
+    def embed(
+        self, items: Sequence[Input], *, model: str, idempotency_key: str, framed: bool = False
+    ) -> EmbeddingResult:
         """The vendor's answer, charged once under the key. Raises VendorError."""
         return self._client.embeddings.create(
-            input=items, model=model, idempotency_key=idempotency_key, embed_dtype="float16"
+            input=items,
+            model=model,
+            idempotency_key=idempotency_key,
+            embed_dtype="float16",
+            wire="frames" if framed else "json",
+        )
+
+    def embed_pixels(
+        self, pixels: NDArray[np.uint8], *, model: str, idempotency_key: str
+    ) -> EmbeddingResult:
+        """The vendor's answer to pictures prepared here. Raises VendorError."""
+        return self._client.images.embed_pixels(
+            pixels, model=model, idempotency_key=idempotency_key, embed_dtype="float16"
         )
 
     def find_charge(self, idempotency_key: str) -> ChargeDocument | None:

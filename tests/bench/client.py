@@ -35,7 +35,7 @@ from typing import Any
 
 from client.acquire import is_wanted
 from client.acquire.batches import make_batches, wire_size
-from client.api.calls import ImageInput, build_embedding
+from client.api.calls import ImageInput, build_frames
 from client.data import scan_folders
 from tests.bench.client_load import write_bodies
 from tests.bench.client_pictures import write_pictures
@@ -173,7 +173,7 @@ def make_bodies(data: Path, file: Path) -> int:
     write_bodies(
         file,
         (
-            build_embedding(
+            build_frames(
                 [ImageInput(wanted[digest].read_bytes()) for digest in batch],
                 model=MODEL,
                 dtype="float16",

@@ -13,6 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from client.api.calls import EMBED_PATHS
+from shared.frames import FRAMES
+from tests.ledger.tiny import MODEL
+
 __all__ = ["read_bodies", "write_bodies"]
 
 
@@ -36,8 +40,8 @@ async def send_all(url: str, key: str, bodies: Sequence[bytes], at_once: int) ->
     place = urlsplit(url)
     lanes = [await asyncio.open_connection(place.hostname, place.port) for _ in range(at_once)]
     head = (
-        f"POST /v1/embeddings HTTP/1.1\r\nhost: {place.netloc}\r\nauthorization: Bearer {key}\r\n"
-        "content-type: application/json\r\n"
+        f"POST {EMBED_PATHS['image']}?model={MODEL}&dtype=float16 HTTP/1.1\r\nhost: {place.netloc}\r\n"
+        f"authorization: Bearer {key}\r\ncontent-type: {FRAMES}\r\n"
     )
 
     async def work(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -2,16 +2,21 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from client.acquire import (
     Fetch,
+    Forms,
+    Pixels,
     Purchaser,
     Receipt,
     Sources,
     Wants,
+    choose_forms,
     make_quote,
     recover,
 )
+from client.acquire.pixels import Load, load_transform
 from client.budget import Budgets, Journal, check_books
 from client.cache import EmbeddingStore
 from client.teachers import Teacher, VendorTeacher
@@ -19,6 +24,9 @@ from shared.digests import digest_image, digest_text
 from shared.wire import ModelDocument
 from tests.client.pictures import make_picture
 from tests.client.standin import StandInVendor
+
+if TYPE_CHECKING:
+    from client.settings import Upload
 
 RUN = "run"
 
@@ -48,6 +56,9 @@ class Shop:
         self.threads = 2
         self.teacher: Teacher | None = None
         """Asked instead of the vendor."""
+        self.upload: Upload = "original"
+        self.load: Load = load_transform
+        """What makes pixels, when they are asked for."""
 
     def add_images(self, count: int, extra: bytes = b"") -> list[Path]:
         files = []
@@ -62,17 +73,25 @@ class Shop:
     def add_texts(self, *texts: str) -> None:
         self.texts |= {digest_text(text): text for text in texts}
 
+    def choose_forms(self) -> Forms:
+        document = ModelDocument.model_validate(self.vendor.model_document())
+        return choose_forms(self.upload, document, Pixels(document, self.load))
+
     def purchaser(self) -> Purchaser:
+        forms = self.choose_forms()
         return Purchaser(
             self.teacher or VendorTeacher(self.vendor.client(sleep=self.sleep)),
             self.store,
             self.journal,
-            Sources(self.images, self.texts),
+            Sources(self.images, self.texts, pixels=forms.pixels),
             self.vendor.rebuy_free_days,
+            forms,
             sleep=self.sleep,
         )
 
-    def fetch(self, purchaser: Purchaser | None = None, **changes: object) -> Receipt:
+    def fetch(
+        self, purchaser: Purchaser | None = None, *, kind: type[Fetch] = Fetch, **changes: object
+    ) -> Receipt:
         """Recover, quote from the vendor's document with these changes, and buy."""
         purchaser = purchaser or self.purchaser()
         receipt = Receipt()
@@ -84,9 +103,10 @@ class Shop:
             store=self.store,
             journal=self.journal,
             run=self.run,
+            forms=purchaser.forms,
         )
         self.budgets.set_cap(self.run, self.cap)
-        fetch = Fetch(
+        fetch = kind(
             purchaser,
             self.budgets,
             quote,

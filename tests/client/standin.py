@@ -14,9 +14,10 @@ import httpx
 import numpy as np
 
 from client.api import AsyncVendorClient, VendorClient
-from shared.codecs import encode_base64
-from shared.digests import digest_image, digest_text
+from shared.codecs import encode_base64, encode_octets
+from shared.digests import digest_image, digest_pixels, digest_text
 from shared.errors import ERROR_KINDS, TYPE_PREFIX, ErrorCode
+from shared.frames import TENSOR, unpack_frames
 from shared.money import format_usd
 from shared.revision import split_space
 
@@ -61,6 +62,17 @@ class StandInCharge:
         }
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A paid request, in whatever form it came."""
+
+    form: str
+    model: str
+    dtype: Any
+    items: list[tuple[str, bytes, bool]]
+    """Modality, digest, whether it can be embedded."""
+
+
 @dataclass
 class StandInVendor:
     """Charges each idempotency key once, replays free, refuses without credit, fails on demand."""
@@ -74,6 +86,10 @@ class StandInVendor:
     replays: int = 1000
     """How often a charge is replayed."""
     revision: str = REVISION
+    octets: bool = True
+    """Whether it says that it takes frames."""
+    pixel_probe: str = ""
+    """What it says becomes of the probe picture; without one it takes no pixels."""
     export: bytes = b""
     """What `GET /v1/account/export` answers."""
     charges: dict[str, StandInCharge] = field(default_factory=dict)
@@ -100,7 +116,10 @@ class StandInVendor:
             if headers.get("authorization") != f"Bearer {KEY}":
                 return self._refuse(ErrorCode.INVALID_API_KEY, "the key is not known")
             if url.path == "/v1/embeddings":
-                return self._embed(headers["idempotency-key"], json.loads(body))
+                return self._embed(headers["idempotency-key"], self._read_json(json.loads(body)))
+            if url.path.startswith("/v1/embed/"):
+                asked = self._read_octets(url.path, parse_qs(url.query), headers, body)
+                return self._embed(headers["idempotency-key"], asked)
             return self._answer_get(url.path, parse_qs(url.query))
 
     def _answer_get(
@@ -147,23 +166,23 @@ class StandInVendor:
             return self._say({"data": found[:limit], "has_more": len(found) > limit})
         return self._refuse(ErrorCode.MODEL_NOT_FOUND, "there is nothing here")
 
-    def _embed(self, key: str, body: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+    def _embed(self, key: str, asked: Asked) -> tuple[int, dict[str, str], bytes]:
         fault = self.faults.popleft() if self.faults else ""
         if fault == "drop-before":
             raise Dropped
         if fault and fault != "drop-after":
             return self._refuse(ErrorCode(fault), "as the test demanded")
-        answer = self._sell(key, body)
+        answer = self._sell(key, asked)
         self.before_answer()
         if fault == "drop-after":
             raise Dropped
         return answer
 
-    def _sell(self, key: str, body: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
-        if body["model"].partition("@")[2] not in ("", self.revision):
+    def _sell(self, key: str, asked: Asked) -> tuple[int, dict[str, str], bytes]:
+        if asked.model.partition("@")[2] not in ("", self.revision):
             return self._refuse(ErrorCode.REVISION_CHANGED, "the model has changed")
-        items = [self._read(item) for item in body["input"]]
-        fingerprint = json.dumps([digest.hex() for _, digest, _ in items])
+        items = asked.items
+        fingerprint = json.dumps([asked.form, *(digest.hex() for _, digest, _ in items)])
         known = self.charges.get(key)
         if known is not None and known.fingerprint != fingerprint:
             return self._refuse(ErrorCode.IDEMPOTENCY_KEY_REUSED, "other content")
@@ -195,10 +214,6 @@ class StandInVendor:
                 return self._refuse(ErrorCode.REPLAY_LIMIT, "replayed too often today")
         cost = 0 if replayed else known.cost
         # The first of its kind has the price; the rest of them are free.
-        data = [
-            self._row(index, digest, ok, body["embed_dtype"], new.pop(digest, None))
-            for index, (_, digest, ok) in enumerate(items)
-        ]
         extra = {
             "x-charge-id": f"chg_{known.number:04}",
             "x-cost-usd": format_usd(cost),
@@ -206,8 +221,13 @@ class StandInVendor:
         }
         if replayed:
             extra["idempotency-replayed"] = "true"
+        if asked.form != "json":
+            return self._say_octets(asked, new, extra, known.images)
         document = {
-            "data": data,
+            "data": [
+                self._row(index, digest, ok, asked.dtype, new.pop(digest, None))
+                for index, (_, digest, ok) in enumerate(items)
+            ],
             "model": f"toy@{self.revision}",
             "usage": {"prompt_tokens": 0, "total_tokens": 0, "images": known.images},
             "cost_usd": format_usd(cost),
@@ -215,6 +235,50 @@ class StandInVendor:
             "space_id": split_space(self.revision)[1],
         }
         return self._say(document, extra)
+
+    def _say_octets(
+        self, asked: Asked, new: dict[bytes, str], extra: dict[str, str], images: int
+    ) -> tuple[int, dict[str, str], bytes]:
+        failed = {str(i): "invalid_image" for i, (_, _, ok) in enumerate(asked.items) if not ok}
+        nothing = np.full(self.dimension, np.nan, dtype=np.float32)
+        rows = np.stack([self.vector(digest) if ok else nothing for _, digest, ok in asked.items])
+        free = [i for i, (_, d, ok) in enumerate(asked.items) if ok and not new.pop(d, None)]
+        space = split_space(self.revision)[1]
+        named = {
+            "x-model": f"toy@{self.revision}",
+            "x-dim": str(self.dimension),
+            "x-usage": json.dumps({"prompt_tokens": 0, "total_tokens": 0, "images": images}),
+            "x-request-id": "req_x",
+            **({"x-free": json.dumps(free)} if free else {}),
+            **({"x-errors": json.dumps(failed)} if failed else {}),
+            **(
+                {"x-error-messages": json.dumps({"damaged": [*map(int, failed)]})} if failed else {}
+            ),
+            **({"x-space-id": space} if space else {}),
+        }
+        return 200, extra | named, encode_octets(rows, asked.dtype)
+
+    def _read_json(self, body: dict[str, Any]) -> Asked:
+        return Asked(
+            "json", body["model"], body["embed_dtype"], [self._read(item) for item in body["input"]]
+        )
+
+    def _read_octets(
+        self, path: str, query: dict[str, list[str]], headers: dict[str, str], body: bytes
+    ) -> Asked:
+        model, dtype = query["model"][0], query["dtype"][0]
+        if headers["content-type"] == TENSOR:
+            count, side, _, _ = map(int, headers["x-shape"].split(","))
+            size = len(body) // count
+            parts = [body[start : start + size] for start in range(0, len(body), size)]
+            found = [("image", digest_pixels(part, side), True) for part in parts]
+            return Asked("pixels", model, dtype, found)
+        parts = unpack_frames(body)
+        if path.endswith("text"):
+            texts = [("text", digest_text(part.decode()), True) for part in parts]
+            return Asked("frames", model, dtype, texts)
+        images = [("image", digest_image(part), BROKEN not in part) for part in parts]
+        return Asked("frames", model, dtype, images)
 
     def _read(self, item: dict[str, str]) -> tuple[str, bytes, bool]:
         if "text" in item:
@@ -253,6 +317,8 @@ class StandInVendor:
                 "mean": [0.5, 0.5, 0.5],
                 "std": [0.5, 0.5, 0.5],
             },
+            "octets": self.octets,
+            "pixel_probe": self.pixel_probe,
             "prompt_templates": ["an icon of a {}"],
             "price_per_image_usd": format_usd(IMAGE_NANOUSD),
             "price_per_text_usd": format_usd(TEXT_NANOUSD),

@@ -41,7 +41,7 @@ def contract(
 
 @contextmanager
 def open_contract(
-    folder: Path, sqlite_template: Path, serve_vendor: Any, **settings: str
+    folder: Path, sqlite_template: Path, serve_vendor: Any, **settings: Any
 ) -> Iterator[Contract]:
     """A server of its own, with these settings."""
     (folder / "vendor.db").write_bytes(sqlite_template.read_bytes())

@@ -1,5 +1,6 @@
 """Answers without JSON: a row of numbers for each item, what else there is to say in headers."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +34,23 @@ def write_octets(
     failed = {str(index): problem.code for index, problem in enumerate(problems) if problem}
     if failed:
         named[headers.ERRORS] = orjson.dumps(failed).decode()
+        named[headers.ERROR_MESSAGES] = _write_messages(problems)
     return encode_octets(rows, terms.embed_dtype, terms.endianness), named
+
+
+def _write_messages(problems: Sequence[ItemError | None]) -> str:
+    places: dict[str, list[int]] = {}
+    for index, problem in enumerate(problems):
+        if problem is not None:
+            places.setdefault(problem.message, []).append(index)
+    said, room = [], headers.MAX_ERROR_MESSAGES - len("{}")
+    for message, indexes in places.items():
+        # In ASCII: a header holds nothing else, and a decoder's words may be in any alphabet.
+        pair = f"{json.dumps(message)}:{json.dumps(indexes, separators=(',', ':'))}"
+        if len(pair) < room:
+            said.append(pair)
+            room -= len(pair) + len(",")
+    return f"{{{','.join(said)}}}"
 
 
 def place_items(terms: Terms, size: int, count: int, dimension: int) -> list[dict[str, Any]]:

@@ -97,6 +97,7 @@ def _document(
         logit_scale=info.logit_scale,
         preprocessing=info.preprocessing,
         pixel_probe=info.pixel_probe,
+        octets=True,
         prompt_templates=[*info.prompt_templates],
         price_per_image_usd=format_usd(prices["image"].unit_nanousd),
         price_per_text_usd=format_usd(prices["text"].unit_nanousd),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from shared.frames import FRAMES, TENSOR, pack_frames
+from shared.frames import FRAMES, pack_frames
 from tests.bench.serving.bare import make_text
 from tests.bench.serving.load import Answer, Line, Run, run_closed, run_once
 from tests.bench.serving.pictures import HUGE, Pictures
@@ -31,7 +31,6 @@ __all__ = [
     "measure_mixed",
     "measure_overload",
     "measure_payloads",
-    "measure_pixels",
     "measure_poison",
     "measure_texts",
     "read_metric",
@@ -223,27 +222,6 @@ def measure_payloads(one: Contender) -> dict[str, int]:
         "base64 float32": measure(encoding_format="base64", embed_dtype="float32"),
         "JSON beside 64 vectors": len(many.body) - vectors,
     }
-
-
-def measure_pixels(
-    one: Contender, *, side: int, callers: int, seconds: float
-) -> tuple[Run, int, int]:
-    """Pictures a second when clients send pixels, and the bytes of one as pixels and as a file."""
-    server = one.server(
-        f"/v1/embed/image?model={MODEL}&dtype=float16",
-        content_type=TENSOR,
-        x_shape=f"1,{side},{side},3",
-        x_dtype="uint8",
-    )
-    size = side * side * 3
-    noise = os.urandom(size)
-
-    def make(number: int) -> bytes:
-        return server.write(number.to_bytes(8, "big") + noise[8:])
-
-    start = next(_numbers)
-    run = asyncio.run(run_closed(one.port, make, callers=callers, seconds=seconds, first=start))
-    return run, size, len(Pictures().take(0))
 
 
 def measure_poison(one: Contender, seconds: float = 8) -> str:

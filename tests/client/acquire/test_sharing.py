@@ -5,6 +5,7 @@ The stand-in forgives nothing: an item sold under two keys would be charged twic
 
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -152,7 +153,11 @@ class TestClaims:
         for run in "abc":
             Budgets(store.database).set_cap(run, 10)
         assert journal.claim(self.plan(journal, "a", (b"x" * 32,))).granted
-        for run, change in (("b", {"view": "view-0001"}), ("c", {"revision": "f" * 16})):
+        others: list[tuple[str, dict[str, Any]]] = [
+            ("b", {"view": "view-0001"}),
+            ("c", {"revision": "f" * 16}),
+        ]
+        for run, change in others:
             batch = Batch(
                 run=run,
                 idempotency_key=run,

@@ -14,8 +14,10 @@ from client.api import (
     BadRequestError,
     ConflictError,
     ImageInput,
+    Input,
     InternalServerError,
     InvalidAnswerError,
+    InvalidInputError,
     MissingKeyError,
     NotFoundError,
     PaymentRequiredError,
@@ -404,3 +406,28 @@ class TestOtherResources:
         with vendor.client() as client:
             assert KEY not in repr(vars(client).get("_connection"))
             assert KEY not in repr(client)
+
+
+class TestFrames:
+    def test_an_item_that_is_refused_says_why_as_in_json(self, vendor: StandInVendor) -> None:
+        pictures = [make_picture(1), make_picture(2) + BROKEN, make_picture(1)]
+        with vendor.client() as client:
+            answer = client.images.embed(pictures, model="toy", wire="frames")
+        assert [item.error and item.error.message for item in answer.data] == [
+            None,
+            "damaged",
+            None,
+        ]
+        assert [item.cost_nanousd for item in answer.data] == [IMAGE_NANOUSD, 0, 0]
+        assert [item.repeated for item in answer.data] == [False, False, True]
+
+    def test_what_frames_cannot_hold_is_refused_before_it_is_sent(
+        self, vendor: StandInVendor
+    ) -> None:
+        mixed: list[str | Input] = ["a cat", ImageInput(make_picture(1))]
+        with vendor.client() as client:
+            with pytest.raises(InvalidInputError, match="not both"):
+                client.embeddings.create(input=mixed, model="toy", wire="frames")
+            with pytest.raises(InvalidInputError, match="dimension"):
+                client.embeddings.create(input="a", model="toy", wire="frames", dimensions=8)
+        assert vendor.requests == []

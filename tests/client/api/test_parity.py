@@ -132,6 +132,9 @@ CALLS: list[tuple[str, str, tuple[Any, ...], dict[str, Any]]] = [
         },
     ),
     ("images", "embed", ([make_picture(2), PIXELS],), {"model": "toy", "partial_ok": True}),
+    ("images", "embed", ([make_picture(3)],), {"model": "toy", "wire": "frames", "atomic": True}),
+    ("embeddings", "create", (), {"model": "toy", "input": ["a", "b"], "wire": "frames"}),
+    ("images", "embed_pixels", (PIXELS[None],), {"model": "toy", "embed_dtype": "float16"}),
     ("models", "list", (), {}),
     ("models", "get", ("toy",), {}),
     ("balance", "get", (), {}),
@@ -171,12 +174,12 @@ class TestWire:
             recorder.vendor.faults.extend(faults)
         first, second = run_blocking(one), await run_awaiting(other)
         assert one.seen == other.seen
-        assert len(one.seen) == len(CALLS) + len(faults) + 2
+        assert len(one.seen) == len(CALLS) + len(faults) + 5
         assert len(one.slept) == len(other.slept) == len(faults)
-        for answer, twin in zip(first[3:], second[3:], strict=True):
+        for answer, twin in zip(first[6:], second[6:], strict=True):
             # Charges carry the time of day.
             assert _undated(answer) == _undated(twin)
-        for answer, twin in zip(first[:3], second[:3], strict=True):
+        for answer, twin in zip(first[:6], second[:6], strict=True):
             assert (answer.cost_nanousd, answer.retries) == (twin.cost_nanousd, twin.retries)
             for item, again in zip(answer.data, twin.data, strict=True):
                 np.testing.assert_array_equal(item.embedding, again.embedding)

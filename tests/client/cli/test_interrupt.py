@@ -15,7 +15,7 @@ def fetch(command: Command, data: Path, *more: str):
 
 
 def paid_requests(vendor: StandInVendor) -> int:
-    return sum(path == "/v1/embeddings" for _, path, _ in vendor.requests)
+    return sum(path.startswith("/v1/embed") for _, path, _ in vendor.requests)
 
 
 class TestInterrupt:

@@ -77,6 +77,18 @@ class TestConfig:
         assert key is not None
         assert key.get_secret_value() == "k"
 
+    def test_how_pictures_are_sent_can_be_stored_and_overridden(
+        self, command: Command, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert ClientSettings.load().upload == "original"
+        assert command.run("config", "--upload", "pixels").returncode == 0
+        assert ClientSettings.load().upload == "pixels"
+        monkeypatch.setenv("VL2V_UPLOAD", "original")
+        assert ClientSettings.load().upload == "original"
+        monkeypatch.setenv("VL2V_UPLOAD", "jpeg")
+        with pytest.raises(UsageError, match="VL2V_UPLOAD"):
+            ClientSettings.load()
+
     @pytest.mark.parametrize("text", ["not json", "[]"])
     def test_a_broken_config_file_is_named(self, home: Path, text: str) -> None:
         home.mkdir()

@@ -50,6 +50,23 @@ async def test_framed_images_keep_their_order_and_a_bad_one_its_place(
     assert answer.headers[headers.COST_USD] == "0.000200000"
 
 
+async def test_a_refused_item_is_explained_as_in_json(
+    vendor: Any, picture: Any, image_item: Any
+) -> None:
+    body = pack_frames([picture(1), b"nothing", b"nothing more"])
+    answer = await post(vendor, IMAGE, body, FRAMES)
+    said = json.loads(answer.headers[headers.ERROR_MESSAGES])
+    assert said == {"the image is neither JPEG, PNG nor WebP": [1, 2]}
+
+
+async def test_a_head_stays_short_however_many_items_are_refused(vendor: Any, picture: Any) -> None:
+    bad = [picture(number)[: 40 + number] for number in range(63)]
+    answer = await post(vendor, IMAGE, pack_frames([picture(1), *bad]), FRAMES)
+    assert len(json.loads(answer.headers[headers.ERRORS])) == 63
+    assert len(answer.headers[headers.ERROR_MESSAGES]) <= headers.MAX_ERROR_MESSAGES
+    assert sum(len(name) + len(value) + 4 for name, value in answer.headers.items()) < 4096
+
+
 async def test_texts_come_one_or_framed(vendor: Any) -> None:
     one = rows(await post(vendor, TEXT, "a dög".encode(), "text/plain; charset=utf-8"))
     both = rows(await post(vendor, TEXT, pack_frames([b"a cat", "a dög".encode()]), FRAMES))
