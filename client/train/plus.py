@@ -43,7 +43,9 @@ class PlusTask(TextReading):
         known = self.labels[rows] >= 0
         if not bool(known.all()):
             weights = weights * known / (weights * known).sum()
-        return fit_ridge(features, self._mixture(rows, self.aims[self.labels[rows]]), weights, judge)
+        return fit_ridge(
+            features, self._mixture(rows, self.aims[self.labels[rows]]), weights, judge
+        )
 
     def loss(self, outputs: Tensor, rows: Tensor) -> Losses:
         """−⟨ẑ, λᵢIᵢ + (1−λᵢ)T_y⟩ + softmax·CE + divergence·τ²KL + bank·InfoNCE, means over the batch.

@@ -138,7 +138,7 @@ def differences(lines: Sequence[Line], idea: str, steps: int) -> list[tuple[str,
 
     An idea named …@k is compared with adip@k, which has as few shots.
     """
-    baseline = BASELINE + idea[len(idea.split("@")[0]) :]
+    baseline = BASELINE + idea[len(idea.split("@", maxsplit=1)[0]) :]
     runs = {
         (line["idea"], tuple(line["sources"]), line["seed"]): line
         for line in lines
