@@ -248,5 +248,19 @@ TRIALS = {
             "+6",
             {"shots": 4},
         ),
+        Trial(
+            "adip-styles-kd@4",
+            "adip-styles-kd",
+            "with few labels, what the teacher says of each picture is worth more",
+            "+6.5",
+            {"shots": 4},
+        ),
+        Trial(
+            "adip-styles-lambda0.3@4",
+            "adip-styles-more",
+            "the same, by more weight on its vectors",
+            "+6.5",
+            {"shots": 4, "image_weight": 0.3},
+        ),
     )
 }
