@@ -118,4 +118,6 @@ def test_the_aim_of_an_unlabelled_picture_is_the_product_of_two_answers():
     fixed = torch.tensor(outputs, requires_grad=True)
     mixture = torch.tensor(share * images[rows] + (1 - share) * aims)
     (-(torch.nn.functional.normalize(fixed, dim=1) * mixture).sum(dim=1).mean()).backward()
+    assert moved.grad is not None
+    assert fixed.grad is not None
     assert torch.allclose(moved.grad, fixed.grad, atol=1e-12)
