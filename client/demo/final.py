@@ -1,10 +1,11 @@
 """The last test: students of the four styles, once, on a fifth that no choice ever looked at.
 
 Goes on where `make demo` ended. Each method's settings are chosen on the four styles' own validation
-parts and written down; then it is trained on all four, and only when every run is finished are the
-pictures of the fifth style (`vl2v demo-data icons --final`) shown to the students: once, the result is
-kept and never measured again. The teacher saw the fifth style's icon sets while it was trained, so its
-own row is no unseen one; no student saw a picture of theirs, nor the teacher's vector of one.
+parts and written down, or with --trial-steps 0 fixed beforehand; then it is trained on all four, and
+only when every run is finished are the pictures of the fifth style (`vl2v demo-data icons --final`)
+shown to the students: once, the result is kept and never measured again. The teacher saw the fifth
+style's icon sets while it was trained, so its own row is no unseen one; no student saw a picture of
+theirs, nor the teacher's vector of one.
 """
 
 import argparse
@@ -37,6 +38,7 @@ class Final:
     seeds: int = 3
     steps: int = 200
     trial_steps: int = 50
+    """0: no trials, every method with the story's fixed settings."""
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -120,7 +122,7 @@ def _train(final: Final, programs: Programs, method: str) -> None:
     shared = ["--model", MODEL, "--method", method, "--student", story.student]
     shared += ["--image-size", str(story.image_size), "--batch", str(story.batch)]
     data, chosen = str(story.out / "data"), final.folder / method / "choice"
-    lists = _list_settings(method)
+    lists = _list_settings(method) if final.trial_steps else []
     if lists and not (chosen / "choice.json").is_file():
         steps = ("--steps", str(final.trial_steps), "--out", str(chosen))
         programs.run("vl2v", "tune", data, *shared, *lists, *steps, show=False)
@@ -128,6 +130,7 @@ def _train(final: Final, programs: Programs, method: str) -> None:
         words = ["vl2v", "train", data, *shared, "--steps", str(final.steps)]
         words += ["--trial-seed", str(seed), "--out", str(final.run_folder(method, seed))]
         words += ["--choice", str(chosen / "choice.json")] if lists else []
+        words += [] if final.trial_steps else story.fixed
         programs.run(*words)
 
 
@@ -156,7 +159,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--preset", default="core", help="which methods")
     parser.add_argument("--seeds", type=int, default=3, help="trials of each method")
     parser.add_argument("--steps", type=int, default=200, help="optimiser steps of a run")
-    parser.add_argument("--trial-steps", type=int, default=50, help="steps of a trial of settings")
+    parser.add_argument(
+        "--trial-steps", type=int, default=50, help="steps of a trial; 0: fixed settings"
+    )
     chosen = parser.parse_args(arguments)
     final = Final(
         Story(out=chosen.out), chosen.preset, chosen.seeds, chosen.steps, chosen.trial_steps

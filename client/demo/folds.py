@@ -2,7 +2,8 @@
 
 Goes on where `make demo` ended, buys what the other folds need, and resumes after any interruption.
 Each fold's settings are chosen by the validation parts of its own sources, in short trials, equally
-many for every method. With several numbers of shots the comparison is made for each.
+many for every method; with --trial-steps 0 every method has the same ones, fixed beforehand. With
+several numbers of shots the comparison is made for each.
 """
 
 import argparse
@@ -36,6 +37,7 @@ class Folds:
     """The preset's own when None."""
     steps: int = 200
     trial_steps: int = 50
+    """0: no trials, every method with the story's fixed settings."""
     shots: tuple[str, ...] = (ALL,)
     """Labelled images of a class and source style, `all` or a number."""
     targets: tuple[str, ...] = ()
@@ -91,7 +93,9 @@ def _words(folds: Folds, shots: str) -> list[str]:
     words = ["vl2v", "bench", str(story.out / "data"), "--model", MODEL, "--preset", preset.name]
     words += ["--seeds", str(folds.seeds or preset.seeds), "--student", story.student]
     words += ["--image-size", str(story.image_size), "--batch", str(story.batch)]
-    words += ["--steps", str(folds.steps), "--select", "--select-steps", str(folds.trial_steps)]
+    words += ["--steps", str(folds.steps)]
+    trials = ["--select", "--select-steps", str(folds.trial_steps)]
+    words += trials if folds.trial_steps else story.fixed
     for target in folds.targets:
         words += ["--targets", target]
     if shots != ALL:
@@ -118,7 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--preset", choices=tuple(PRESETS), default="full", help="which methods")
     parser.add_argument("--seeds", type=int, help="trials of each method and style")
     parser.add_argument("--steps", type=int, default=200, help="optimiser steps of a run")
-    parser.add_argument("--trial-steps", type=int, default=50, help="steps of a trial of settings")
+    parser.add_argument(
+        "--trial-steps", type=int, default=50, help="steps of a trial; 0: fixed settings"
+    )
     parser.add_argument("--shots", default=ALL, help="like 4,all: one comparison for each")
     parser.add_argument("--targets", default="", help="styles to leave out, with commas")
     parser.add_argument("--record", type=Path, help="also copy every run's line to this file")

@@ -54,6 +54,9 @@ class Story:
     image_size: int = 64
     steps: int = 400
     batch: int = 64
+    fixed: tuple[str, ...] = ("--lr", "0.001", "--lambda", "0.1")
+    """Settings of every method where a comparison makes no trials: what source validation picked for
+    adip in the demo, τ being the default."""
     student: str = "tf_efficientnet_lite0"
     classes: int | None = None
     per_class: int | None = None

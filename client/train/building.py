@@ -44,8 +44,10 @@ class Materials:
 
     @cached_property
     def labels(self) -> Tensor:
-        """int64[n]"""
-        return self._repeat(self.fold.labels[self.fold.training])
+        """int64[n]; -1 where the fold lends a picture without its label."""
+        fold = self.fold
+        known = np.isin(fold.training, fold.labelled)
+        return self._repeat(np.where(known, fold.labels[fold.training], -1))
 
     @cached_property
     def domains(self) -> Tensor:

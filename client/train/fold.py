@@ -34,6 +34,8 @@ class Fold:
     """Whether the others do not train at all: for methods that can teach nothing without a vector."""
     bought_views: int = 0
     """Bought views of each of those pictures; 0: the file's own vector."""
+    lends: bool = False
+    """Whether the training pictures beyond the shots take part too, without their labels."""
     purchase: tuple[str, ...] = ()
     """What `vl2v fetch` must be told to buy these vectors and no others."""
 
@@ -56,13 +58,20 @@ class Fold:
 
     @cached_property
     def training(self) -> Rows:
-        """What the student learns from: of the source domains' training part all, or the shots."""
-        rows = self.labelled
-        return rows[np.isin(rows, self.queried)] if self.only_chosen else rows
+        """What the student learns from: of the source domains' training part all, or the shots and
+        what is lent beside them. Without both label and vector a picture teaches nothing."""
+        rows = self.offered
+        asked = np.isin(rows, self.queried)
+        return rows[asked if self.only_chosen else asked | np.isin(rows, self.labelled)]
+
+    @cached_property
+    def offered(self) -> Rows:
+        """The training pictures before any is left out for want of a vector."""
+        return self._of(self.split.training, self.sources) if self.lends else self.labelled
 
     @cached_property
     def labelled(self) -> Rows:
-        """The training pictures before any is left out for want of a vector."""
+        """The training pictures whose labels may be read."""
         rows = self._of(self.split.training, self.sources)
         if self.shots is None:
             return rows
@@ -72,7 +81,7 @@ class Fold:
     @cached_property
     def queried(self) -> Rows:
         """The training pictures whose image vectors may be read."""
-        return self.labelled if self.chosen is None else np.array(self.chosen, dtype=np.int64)
+        return self.offered if self.chosen is None else np.array(self.chosen, dtype=np.int64)
 
     @cached_property
     def validation(self) -> Rows:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from client.train.config import TrainConfig
@@ -47,9 +48,12 @@ class Job:
     @cached_property
     def sampler(self) -> DomainSampler:
         """What its batches are made of."""
-        domains = self.fold.domains[self.fold.training]
-        config = self.config
-        return DomainSampler(domains, config.batch, config.trial_seed, config.sampling)
+        fold, config = self.fold, self.config
+        groups = fold.domains[fold.training]
+        if fold.lends and config.sampling == "uniform":
+            # Of each domain, pictures with a label count as much as those without.
+            groups = 2 * groups + np.isin(fold.training, fold.labelled)
+        return DomainSampler(groups, config.batch, config.trial_seed, config.sampling)
 
     @cached_property
     def logit_scale(self) -> float:

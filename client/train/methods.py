@@ -42,6 +42,8 @@ class Method:
     """Share of the starting weights in the finished student (WiSE-FT's interpolation)."""
     reads_captions: bool = False
     """Whether it reads the teacher's vectors of the training pictures' captions."""
+    lends: bool = False
+    """Whether source pictures beyond the shots teach too, by their vectors, without their labels."""
 
 
 METHODS = {
@@ -190,6 +192,7 @@ METHODS = {
         start="fresh" if idea.base == "erm" else "fitted",
         fills_in=idea.fills_in,
         weighs_images=idea.base == "adip",
+        lends=idea.switches.unlabelled,
     )
     for idea in IDEAS.values()
 }

@@ -25,13 +25,13 @@ class PlusTask(TextReading):
     aims: Tensor
     """float32[k, d] unit: what a class's pictures are pulled to; the texts, or leaned."""
     labels: Tensor
-    """int64[n]"""
+    """int64[n]; -1: unlabelled."""
     images: Tensor | None
     """float32[n, d] unit; None: no image term."""
     image_weights: Tensor
     """float32[n]: λ of each picture."""
     teacher: Tensor | None
-    """float32[n, k]: the teacher's logits, scale included, for the divergence."""
+    """float32[n, k]: the teacher's logits, scale included, for the divergence and the unlabelled."""
     scale: float
     """The teacher's multiplier of cosines."""
     temperature: float
@@ -39,20 +39,29 @@ class PlusTask(TextReading):
     trains_head: bool = False
 
     def fit_head(self, features: Tensor, rows: Tensor, weights: Tensor, judge: Judge) -> HeadFit:
-        """Align: the ridge solution towards λᵢIᵢ + (1−λᵢ)T_y, as adip's."""
-        return fit_ridge(features, self._mixture(rows), weights, judge)
+        """Align: the ridge solution towards λᵢIᵢ + (1−λᵢ)T_y of the labelled pictures, as adip's."""
+        known = self.labels[rows] >= 0
+        if not bool(known.all()):
+            weights = weights * known / (weights * known).sum()
+        return fit_ridge(
+            features, self._mixture(rows, self.aims[self.labels[rows]]), weights, judge
+        )
 
     def loss(self, outputs: Tensor, rows: Tensor) -> Losses:
-        """−⟨ẑ, λᵢIᵢ + (1−λᵢ)T_y⟩ + softmax·CE + divergence·τ²KL + bank·InfoNCE, means over the batch."""
+        """−⟨ẑ, λᵢIᵢ + (1−λᵢ)T_y⟩ + softmax·CE + divergence·τ²KL + bank·InfoNCE, means over the batch.
+
+        T_y of an unlabelled picture is what `_expect` says.
+        """
         student = F.normalize(outputs, dim=-1)
-        found = {"cosine": (student * self._mixture(rows)).sum(dim=-1).mean()}
-        total = -found["cosine"]
         logits = self.scale * student @ self.texts.T
+        mixture = self._mixture(rows, self._find_texts(rows, logits))
+        found = {"cosine": (student * mixture).sum(dim=-1).mean()}
+        total = -found["cosine"]
         terms: tuple[tuple[str, float, Term], ...] = (
             (
                 "cross_entropy",
                 self.switches.softmax,
-                lambda: F.cross_entropy(logits, self.labels[rows]),
+                lambda: F.cross_entropy(logits, self.labels[rows], ignore_index=-1),
             ),
             ("divergence", self.switches.divergence, lambda: self._diverge(logits, rows)),
             ("contrast", self.switches.bank, lambda: self._contrast(student, rows)),
@@ -63,8 +72,20 @@ class PlusTask(TextReading):
                 total = total + weight * found[name]
         return {"loss": total, **found}
 
-    def _mixture(self, rows: Tensor) -> Tensor:
-        texts = self.aims[self.labels[rows]]
+    def _find_texts(self, rows: Tensor, logits: Tensor) -> Tensor:
+        """float[n, d]: each picture's aim by its label, or by what is made out without one."""
+        texts, unknown = self.aims[self.labels[rows]], self.labels[rows] < 0
+        if not bool(unknown.any()):
+            return texts
+        return torch.where(unknown[:, None], self._expect(rows, logits), texts)
+
+    def _expect(self, rows: Tensor, logits: Tensor) -> Tensor:
+        """float[n, d] unit: class texts in the proportions of p_S(y|view)·p_T(y|x), no gradient."""
+        assert self.teacher is not None  # noqa: S101
+        shares = torch.softmax(logits.detach() + self.teacher[rows], dim=-1)
+        return F.normalize(shares @ self.aims, dim=-1)
+
+    def _mixture(self, rows: Tensor, texts: Tensor) -> Tensor:
         if self.images is None:
             return texts
         share = self.image_weights[rows, None]

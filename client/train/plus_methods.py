@@ -36,6 +36,9 @@ class Switches:
     """Weight of the KL divergence from the teacher's softened answers over class texts."""
     prototypes: float = 0.0
     """Share of a class's mean image vector in its text target."""
+    unlabelled: bool = False
+    """Whether, of few shots, the other source pictures teach as well: each by its vector, and by the
+    class texts in the proportions of the student's own answer times the teacher's."""
 
 
 PLAIN = Switches()
@@ -143,6 +146,18 @@ IDEAS = {
             "adip",
             "adip on views restyled up to twice",
             Switches(styles=0.6, rounds=2),
+        ),
+        Idea(
+            "adip-styles-unlabelled",
+            "adip",
+            "adip on mostly restyled views; with few shots, unlabelled pictures as well",
+            Switches(styles=0.8, unlabelled=True),
+        ),
+        Idea(
+            "adip-unlabelled",
+            "adip",
+            "adip; with few shots, unlabelled pictures as well",
+            Switches(unlabelled=True),
         ),
         Idea("adip-styles-all", "adip", "adip on restyled views alone", Switches(styles=1.0)),
         Idea("adip-mixing", "adip", "adip with mixed feature statistics", Switches(mixing=0.5)),

@@ -44,10 +44,11 @@ def narrow_fold(fold: Fold, config: TrainConfig, pixels: Decoded) -> Fold:
         return fold
     if config.fresh_views:
         return replace(fold, chosen=())  # the cache is asked for no picture at all
-    fold = replace(fold, bought_views=config.bought_views)
+    lends = method.lends and config.shots is not None
+    fold = replace(fold, bought_views=config.bought_views, lends=lends)
     if config.queries == 1:
         return fold
-    chosen = narrow_rows(fold.manifest, fold.labelled, config, pixels)
+    chosen = narrow_rows(fold.manifest, fold.offered, config, pixels)
     return replace(fold, chosen=tuple(chosen.tolist()), only_chosen=not method.fills_in)
 
 
@@ -91,7 +92,8 @@ def read_targets(teacher: Teacher, fold: Fold) -> Vector:
 def purchase_words(config: TrainConfig) -> tuple[str, ...]:
     """What `vl2v fetch` must be told to buy what the config reads and no more."""
     given: dict[str, object] = {}
-    if config.shots is not None:
+    narrowed = config.shots is not None and not find_method(config.method).lends
+    if narrowed:
         given["--shots"] = config.shots
     if config.queries < 1:
         given |= {"--queries": f"{config.queries:g}", "--selection": config.selection}
@@ -101,7 +103,7 @@ def purchase_words(config: TrainConfig) -> tuple[str, ...]:
             given |= {"--student": config.student, "--image-size": config.image_size}
     if config.bought_views:
         given["--views"] = config.bought_views
-    if config.trial_seed and (config.shots is not None or config.queries < 1):
+    if config.trial_seed and (narrowed or config.queries < 1):
         given["--trial-seed"] = config.trial_seed
     return tuple(str(word) for pair in given.items() for word in pair)
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from client.train.config import TrainConfig
 from client.train.evaluate import Accuracy, Evaluation
 from client.train.fold import Fold
@@ -57,7 +59,7 @@ def describe_result(
         "sources": list(fold.sources),
         "trial_seed": config.trial_seed,
         "chance": 1 / len(fold.manifest.classes),
-        "training_pictures": len(fold.training),
+        **_count_pictures(fold),
         "spending": spending.document(),
         "hparams": {key: config.document()[key] for key in _TRAINING_KEYS},
         "args": config.document(),
@@ -74,6 +76,13 @@ def is_converged(result: dict[str, Any], erm: dict[str, Any] | None) -> bool:
     if reached < CHANCE_FACTOR * float(result["chance"]):
         return False
     return erm is None or reached >= float(erm["in_domain_class_acc"]) - ERM_MARGIN
+
+
+def _count_pictures(fold: Fold) -> dict[str, int]:
+    """How many labelled pictures trained, and how many without a label where there were some."""
+    known = int(np.isin(fold.training, fold.labelled).sum())
+    lent = len(fold.training) - known
+    return {"training_pictures": known} | ({"unlabelled_pictures": lent} if lent else {})
 
 
 def _epochs(config: TrainConfig, fold: Fold) -> float:

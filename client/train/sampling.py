@@ -19,7 +19,7 @@ class DomainSampler:
     """
 
     domains: NDArray[np.int64]
-    """int64[n]: each training picture's domain."""
+    """int64[n]: each training picture's domain, or group of a domain."""
     batch: int
     seed: int
     kind: Literal["uniform", "per-domain"] = "uniform"

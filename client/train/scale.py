@@ -29,7 +29,7 @@ def find_scale(teacher: Teacher, fold: Fold) -> float:
     document = teacher.document
     if document.scale_known:
         return document.logit_scale
-    rows = fold.training[np.isin(fold.training, fold.queried)]
+    rows = fold.labelled[np.isin(fold.labelled, fold.queried)]
     rows = rows[:: len(rows) // ROWS + 1]
     try:
         images = teacher.read_images(fold, rows, view=stored_views(fold)[0])

@@ -71,3 +71,10 @@ def test_a_finished_run_is_not_made_again(tmp_path):
     lines = ideas.read_lines(file)
     assert [line["registered"] for line in lines if "registered" in line] == ["x"]
     assert "registered" in lines[0]
+
+
+def test_an_idea_with_few_shots_is_compared_with_adip_on_as_few():
+    lines = [*LINES, _run("adip@4", "ab", c=0.1, d=0.1), _run("x@4", "ab", c=0.3, d=0.2)]
+    found = dict(ideas.differences(lines, "x@4", 200))
+    assert found == {"d": pytest.approx(0.2), "c": pytest.approx(0.1)}
+    assert len(ideas.differences(lines, "x", 200)) == 4

@@ -134,7 +134,11 @@ def append(file: Path, line: Line) -> None:
 
 
 def differences(lines: Sequence[Line], idea: str, steps: int) -> list[tuple[str, float]]:
-    """(outer fold, OOD of the idea less adip's) of every run and test that both have."""
+    """(outer fold, OOD of the idea less adip's) of every run and test that both have.
+
+    An idea named …@k is compared with adip@k, which has as few shots.
+    """
+    baseline = BASELINE + idea[len(idea.split("@", maxsplit=1)[0]) :]
     runs = {
         (line["idea"], tuple(line["sources"]), line["seed"]): line
         for line in lines
@@ -145,7 +149,7 @@ def differences(lines: Sequence[Line], idea: str, steps: int) -> list[tuple[str,
     )
     found = []
     for (name, pair, seed), line in runs.items():
-        rival = runs.get((BASELINE, pair, seed))
+        rival = runs.get((baseline, pair, seed))
         if name != idea or rival is None:
             continue
         for tested, accuracy in line["ood"].items():

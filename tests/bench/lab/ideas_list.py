@@ -223,5 +223,44 @@ TRIALS = {
             "places badly",
             "+1",
         ),
+        # With few shots; judged against adip with as few.
+        Trial("adip@4", "adip", "the paper's method on four shots", "0", {"shots": 4}),
+        Trial("text-only@4", "text-only", "rival on four shots", "-1 to 0", {"shots": 4}),
+        Trial(
+            "adip-styles-more@4",
+            "adip-styles-more",
+            "with few pictures, restyled views should be worth as much as with many",
+            "+4",
+            {"shots": 4},
+        ),
+        Trial(
+            "adip-unlabelled@4",
+            "adip-unlabelled",
+            "student and teacher err differently, so their product names unlabelled pictures better "
+            "than either; twice to three times as many pictures for one query each",
+            "+3",
+            {"shots": 4},
+        ),
+        Trial(
+            "adip-styles-unlabelled@4",
+            "adip-styles-unlabelled",
+            "more pictures and more styles are different gains",
+            "+6",
+            {"shots": 4},
+        ),
+        Trial(
+            "adip-styles-kd@4",
+            "adip-styles-kd",
+            "with few labels, what the teacher says of each picture is worth more",
+            "+6.5",
+            {"shots": 4},
+        ),
+        Trial(
+            "adip-styles-lambda0.3@4",
+            "adip-styles-more",
+            "the same, by more weight on its vectors",
+            "+6.5",
+            {"shots": 4, "image_weight": 0.3},
+        ),
     )
 }

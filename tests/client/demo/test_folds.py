@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from client.demo.folds import Folds, record_results
+from client.demo.folds import Folds, _words, record_results
 from client.demo.story import Story
 from client.train.config import TrainConfig
 
@@ -54,3 +54,13 @@ def test_each_comparison_has_a_folder_of_its_own():
     folds = Folds(Story(out=Path("demo-out")), preset="core")
     assert folds.folder("4") == Path("demo-out/bench-core/shots-4")
     assert folds.folder("all") != folds.folder("4")
+
+
+def test_without_trials_every_method_has_the_same_fixed_settings():
+    story = Story(out=Path("demo-out"))
+    chosen, fixed = (_words(Folds(story, trial_steps=steps), "4") for steps in (50, 0))
+    assert "--select" in chosen
+    assert "--lr" not in chosen
+    assert "--select" not in fixed
+    assert fixed[fixed.index("--lr") + 1] == "0.001"
+    assert fixed[fixed.index("--lambda") + 1] == "0.1"
