@@ -30,7 +30,9 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed"),
 ]
-PATIENCE_SECONDS = 90
+PATIENCE_SECONDS = 120
+STARTED = "block forever"
+"""In what a head says once it has started."""
 OBJECT_STORE_BYTES = 78_643_200
 """The least that Ray takes."""
 
@@ -89,21 +91,24 @@ def start_head() -> Iterator[Cluster]:
     words = [
         *("start", "--head", "--block", "--disable-usage-stats", "--include-dashboard=false"),
         *(f"--port={port}", "--node-ip-address=127.0.0.1", "--num-cpus=2"),
-        *(f"--ray-client-server-port={client_port}"),
+        f"--ray-client-server-port={client_port}",
         *(f"--object-store-memory={OBJECT_STORE_BYTES}", f"--temp-dir={folder}"),
     ]
     program = Path(sys.executable).with_name("ray")
-    head = subprocess.Popen(
-        [program, *words],
-        cwd=REPOSITORY,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "RAY_USAGE_STATS_ENABLED": "0"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    log = Path(folder, "head.log")
+    with log.open("wb") as written:
+        head = subprocess.Popen(
+            [program, *words],
+            cwd=REPOSITORY,
+            env=os.environ | {"PYTHONPATH": str(REPOSITORY), "RAY_USAGE_STATS_ENABLED": "0"},
+            stdout=written,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     cluster = Cluster(f"127.0.0.1:{port}", head.pid)
     try:
-        wait_until(lambda: bool(cluster.find(b"ray::")), PATIENCE_SECONDS)
+        wait_until(lambda: head.poll() is not None or STARTED in log.read_text(), PATIENCE_SECONDS)
+        assert STARTED in log.read_text(), log.read_text()
         yield cluster
     finally:
         for pid in cluster.pids():
