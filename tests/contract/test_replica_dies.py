@@ -22,12 +22,13 @@ from client.api import APIStatusError, VendorClient
 from shared.money import parse_usd
 from tests.conftest import IN_MEMORY, REPOSITORY
 from tests.contract.conftest import MODEL, Contract, open_books
-from tests.contract.test_engine_dies import Buyer, is_ready, wait_until
+from tests.contract.test_engine_dies import Buyer, wait_until
 from vendor_api.db import open_database
 from vendor_api.ledger.audit import audit
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(600),  # a cluster, two replicas and two servers start one after the other
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed"),
 ]
 PATIENCE_SECONDS = 120
@@ -150,7 +151,7 @@ def test_a_replica_dies_under_load_and_the_bill_is_what_was_delivered(
                 )
             )
             servers.append(Contract(serving.url, key, poor_key, pid=serving.process.pid))
-        buyers = [Buyer(server, f"{n}") for n, server in enumerate(servers * 2)]
+        buyers = [Buyer(server, f"{n}") for n, server in enumerate(servers)]
         for buyer in buyers:
             buyer.start()
         stack.callback(lambda: [buyer.ending.set() for buyer in buyers])
@@ -159,7 +160,6 @@ def test_a_replica_dies_under_load_and_the_bill_is_what_was_delivered(
         os.kill(before[0], signal.SIGKILL)
         await_sales(buyers)
         wait_until(lambda: count_running(cluster, before) == 2, PATIENCE_SECONDS)
-        wait_until(lambda: all(is_ready(server) for server in servers), PATIENCE_SECONDS)
         await_sales(buyers)
         for buyer in buyers:
             buyer.ending.set()
