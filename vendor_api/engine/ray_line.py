@@ -120,7 +120,8 @@ class RayLine:
         if writer is None:
             raise ReplicaLost("the line to the Ray cluster is down")
         self._number = number = self._number + 1
-        answer = self._waiting[number] = self._loop.create_future()
+        answer: asyncio.Future[bytes] = self._loop.create_future()
+        self._waiting[number] = answer
         write_frame(writer, Frame("ask", number, data))
         try:
             return await answer

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vendor_api.engine.base import EngineUnavailable, Model
+from vendor_api.engine.base import EngineUnavailable, Model, Runtime
 from vendor_api.engine.batcher import Batcher, BatcherLimits, BatchReport
+from vendor_api.engine.local import Device, Precision
 from vendor_api.engine.ray_messages import Ask, Reply, pack_reply, unpack_ask
 from vendor_api.engine.worker import write_info
 from vendor_api.stopwatch import Stopwatch
@@ -31,9 +32,9 @@ class ReplicaOrder:
 
     id: str
     spec: str
-    precision: str = "fp32"
-    runtime: str = "torch"
-    device: str = "cpu"
+    precision: Precision = "fp32"
+    runtime: Runtime = "torch"
+    device: Device = "cpu"
     threads: int | None = None
     """The library's default when None."""
     max_queued_ms: float = 10_000.0
@@ -47,8 +48,8 @@ def load_model(order: ReplicaOrder) -> "ClipModel":
     return ClipModel.load(
         order.id,
         order.spec,
-        order.precision,  # type: ignore[arg-type]  (checked by the settings that ordered it)
-        order.runtime,  # type: ignore[arg-type]
+        order.precision,
+        order.runtime,
         order.threads,
         order.device,
     )
