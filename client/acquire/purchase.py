@@ -1,7 +1,7 @@
 """One request from start to end: journal, wire, cache, receipt, in an order no crash can spoil."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -25,6 +25,7 @@ from client.cache import EmbeddingStore
 from client.data import DataError
 from client.failpoints import reach
 from client.teachers import Teacher
+from shared.codecs import Vector
 from shared.errors import ErrorCode
 from shared.money import parse_usd
 from shared.wire import ChargeDocument
@@ -89,19 +90,17 @@ class Purchaser:
         try:
             answer = self._ask(batch, items)
             reach("answered")
-            self.store.put_many(
-                batch.revision,
-                batch.modality,
-                match_vectors(batch, answer),
-                purpose=batch.purpose,
-                view=batch.view,
-            )
-            reach("stored")
+            vectors = match_vectors(batch, answer)
+            if answer.replayed:
+                self._keep(batch, vectors)
             settlement = self._read_receipt(batch, answer)
         except VendorError as error:
             return self._close_refused(batch, error, sent_before=sent_before)
         reach("receipt")
-        new = self.journal.settle(key, settlement) or 0
+        if answer.replayed:
+            new = self.journal.settle(key, settlement) or 0
+        else:
+            new = self.journal.deliver(batch, vectors, settlement) or 0
         reach("settled")
         delivered = len(items) - len(settlement.failures)
         return Bought(batch, delivered, settlement.failures, new, answer.balance_nanousd)
@@ -189,6 +188,13 @@ class Purchaser:
         settlement = Settlement(price * len(held), failures=lost)
         new = self.journal.settle(batch.idempotency_key, settlement) or 0
         return Bought(batch, len(held), (), new)
+
+    def _keep(self, batch: Batch, vectors: Mapping[bytes, Vector]) -> None:
+        """Keep what is here although the receipt is still to be asked for, which may fail."""
+        self.store.put_many(
+            batch.revision, batch.modality, vectors, purpose=batch.purpose, view=batch.view
+        )
+        reach("stored")
 
     def _read_receipt(self, batch: Batch, answer: EmbeddingResult) -> Settlement:
         cost, charge_id = answer.cost_nanousd, answer.charge_id
