@@ -68,14 +68,14 @@ def find_rivals(
     connection: Connection, row: Row[Any], besides: Collection[str] = ()
 ) -> tuple[Entry, ...]:
     """Other runs' requests, but those of the keys `besides`, that are under way for its items."""
-    found = _RIVALS.run(connection, run=row.run, **_question(row)).all()
+    found = _RIVALS.fetch(connection, run=row.run, **_question(row))
     others = (other for other in found if other.idempotency_key not in besides)
     return tuple(read_row(connection, other) for other in others)
 
 
 def find_bought(connection: Connection, row: Row[Any]) -> frozenset[bytes]:
     """Those of a request's items whose vectors are in the cache, whatever they were bought for."""
-    return frozenset(_BOUGHT.run(connection, **_question(row)).scalars())
+    return frozenset(found.digest for found in _BOUGHT.fetch(connection, **_question(row)))
 
 
 def _question(row: Row[Any]) -> dict[str, Any]:

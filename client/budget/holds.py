@@ -75,19 +75,18 @@ _BOOK_SHARED = Statement(
 
 def hold(connection: Connection, run: str, wanted: Sum) -> None:
     """Set money and items aside inside the caller's transaction. Raises BudgetTooSmall."""
-    name = _HOLD.run(connection, of=run, **wanted.more("held")).scalar_one_or_none()
-    if name is None:
+    held = _HOLD.fetch_one(connection, of=run, **wanted.more("held"))
+    if held is None:
         raise _refuse(connection, run, wanted)
-    shared = _HOLD_SHARED.run(connection, of=name, **wanted.more("held"))
-    if shared.rowcount != 1:
-        raise _refuse(connection, run, wanted, in_project=name)
+    if _HOLD_SHARED.run(connection, of=held.project, **wanted.more("held")) != 1:
+        raise _refuse(connection, run, wanted, in_project=held.project)
 
 
 def settle(connection: Connection, run: str, *, held: Sum, spent: Sum) -> None:
     """Give a hold back and book what was really spent, inside the caller's transaction."""
     amounts = Sum(-held.nanousd, -held.items).more("held") | spent.more("spent")
-    name = _BOOK.run(connection, of=run, **amounts).scalar_one_or_none()
-    _BOOK_SHARED.run(connection, of=name, **amounts)
+    for booked in _BOOK.fetch(connection, of=run, **amounts):
+        _BOOK_SHARED.run(connection, of=booked.project, **amounts)
 
 
 def move_run(connection: Connection, run: str, into: str) -> None:

@@ -44,7 +44,7 @@ _COUNT = Statement(
 
 def find_row(connection: Connection, key: str) -> Row[Any] | None:
     """The request under a key, or None."""
-    return _FIND.run(connection, key=key).one_or_none()
+    return _FIND.fetch_one(connection, key=key)
 
 
 def sum_paid(row: Row[Any] | None) -> Sum:
@@ -64,7 +64,7 @@ def write_failures(connection: Connection, number: int, failures: Sequence[ItemO
 
 def count_delivered(connection: Connection, number: int) -> int:
     """Items that got a vector."""
-    return int(_COUNT.run(connection, number=number).scalar_one())
+    return int(_COUNT.fetch(connection, number=number)[0][0])
 
 
 def write_row(
@@ -87,7 +87,7 @@ def write_row(
         number = old.id
     else:
         asked = {name: getattr(batch, name) for name in _ASKED}
-        number = _ADD.run(connection, **fresh, **asked).scalar_one()
+        number = _ADD.fetch(connection, **fresh, **asked)[0].id
         if batch.view != FILE_VIEW:
             connection.execute(insert(journal_view).values(journal_id=number, view=batch.view))
     _ADD_ITEM.run_many(

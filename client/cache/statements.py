@@ -1,13 +1,16 @@
 """Statements of every paid request: built and compiled once, then handed to the driver as they are.
 
-SQLAlchemy takes longer to put such a statement together than SQLite takes to carry it out, and looks at
-every value of every row on the way.
+SQLAlchemy takes several times as long to put such a statement together, and to look at what comes of it,
+as SQLite takes to carry it out.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, CursorResult, Dialect, bindparam
+from sqlalchemy import BindParameter, Connection, Dialect, bindparam
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.types import TypeEngine
@@ -21,9 +24,10 @@ def given(name: str, kind: TypeEngine[Any] | None = None) -> BindParameter[Any]:
 
 
 class Statement:
-    """A statement with `given` values for what changes; values go to the driver unconverted.
+    """A statement with `given` values for what changes, carried out in the caller's transaction.
 
-    Only integers, text, bytes and None may be given and are answered. Safe to use from several threads.
+    Only integers, text, bytes and None are given and answered: nothing converts them. Errors are
+    SQLAlchemy's. Safe to use from several threads.
     """
 
     def __init__(self, clause: ClauseElement | Callable[[str], ClauseElement]) -> None:
@@ -31,17 +35,32 @@ class Statement:
         self._clause = clause
         self._made: dict[str, _Made] = {}
 
-    def run(self, connection: Connection, **values: Any) -> CursorResult[Any]:
-        """Carry it out once."""
+    def run(self, connection: Connection, **values: Any) -> int:
+        """Carry it out; how many rows it changed."""
         made = self._make(connection.dialect)
-        return connection.exec_driver_sql(made.text, made.fill(values))
+        with made.cursor(connection) as cursor:
+            cursor.execute(made.text, made.fill(values))
+            return int(cursor.rowcount)
 
-    def run_many(
-        self, connection: Connection, rows: Iterable[Mapping[str, Any]]
-    ) -> CursorResult[Any]:
-        """Carry it out for each of the rows, of which there is at least one."""
+    def run_many(self, connection: Connection, rows: Iterable[Mapping[str, Any]]) -> int:
+        """Carry it out for each of the rows, of which there is at least one; how many it changed."""
         made = self._make(connection.dialect)
-        return connection.exec_driver_sql(made.text, [made.fill(row) for row in rows])
+        with made.cursor(connection) as cursor:
+            cursor.executemany(made.text, [made.fill(row) for row in rows])
+            return int(cursor.rowcount)
+
+    def fetch(self, connection: Connection, **values: Any) -> list[Any]:
+        """The rows that it answers, each a tuple with its columns' names."""
+        made = self._make(connection.dialect)
+        with made.cursor(connection) as cursor:
+            cursor.execute(made.text, made.fill(values))
+            row = made.name_row(cursor.description)
+            return [row(*values) for values in cursor.fetchall()]
+
+    def fetch_one(self, connection: Connection, **values: Any) -> Any | None:
+        """The first row that it answers; None where there is none."""
+        rows = self.fetch(connection, **values)
+        return rows[0] if rows else None
 
     def _make(self, dialect: Dialect) -> "_Made":
         made = self._made.get(dialect.name)
@@ -58,10 +77,31 @@ class _Made:
         compiled = clause.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
         assert isinstance(compiled, SQLCompiler)  # noqa: S101 (for the type checker)
         self.text = str(compiled)
+        self._row: Callable[..., Any] | None = None
         self._constants = dict(compiled.params)
         self._order: Sequence[str] | None = compiled.positiontup if compiled.positional else None
 
     def fill(self, values: Mapping[str, Any]) -> Any:
         """The parameters of one execution, as the driver takes them."""
-        given = {**self._constants, **values}
-        return given if self._order is None else tuple([given[name] for name in self._order])
+        known = {**self._constants, **values}
+        return known if self._order is None else tuple([known[name] for name in self._order])
+
+    def name_row(self, description: Sequence[Sequence[Any]]) -> Callable[..., Any]:
+        """What makes a row of values, by the driver's account of the columns."""
+        if self._row is None:
+            names = [column[0] for column in description]
+            self._row = namedtuple("Row", names, rename=True)
+        return self._row
+
+    @contextmanager
+    def cursor(self, connection: Connection) -> Iterator[Any]:
+        """The driver's cursor, inside the transaction that the connection has begun."""
+        cursor = connection.connection.cursor()
+        dialect = connection.dialect
+        try:
+            yield cursor
+        except dialect.loaded_dbapi.Error as error:
+            known = dialect.loaded_dbapi.Error
+            raise DBAPIError.instance(self.text, None, error, known, dialect=dialect) from error
+        finally:
+            cursor.close()

@@ -54,7 +54,7 @@ def keep_vectors(
         {**common, "digest": digest, "vector": vector.astype(STORED).tobytes()}
         for digest, vector in vectors.items()
     ]
-    all_new = _INSERT.run_many(connection, rows).rowcount == len(rows)
+    all_new = _INSERT.run_many(connection, rows) == len(rows)
     if purpose == "training" and not all_new:
         open_to_training(connection, revision, modality, list(vectors), view)
 
