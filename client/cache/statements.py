@@ -90,7 +90,8 @@ class _Made:
         """What makes a row of values, by the driver's account of the columns."""
         if self._row is None:
             names = [column[0] for column in description]
-            self._row = namedtuple("Row", names, rename=True)
+            made = namedtuple("Row", names, rename=True)  # type: ignore[misc]
+            self._row = made
         return self._row
 
     @contextmanager

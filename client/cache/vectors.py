@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, and_, update
@@ -24,9 +24,10 @@ __all__ = ["STORED", "Purpose", "cut", "keep_vectors", "open_to_training", "rows
 
 
 def _make_insert(dialect: str) -> Insert:
-    table = (sqlite if dialect == "sqlite" else postgresql).insert(embedding)
+    insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
     columns = {column.name: given(column.name) for column in embedding.c if column.name != "id"}
-    return table.values(columns).on_conflict_do_nothing().inline()
+    made: Insert = insert(embedding).values(columns).on_conflict_do_nothing().inline()
+    return made
 
 
 _INSERT = Statement(_make_insert)

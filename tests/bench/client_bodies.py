@@ -29,7 +29,7 @@ def make_bodies(data: Path, file: Path, vendor: Vendor) -> int:
     ]
     wire = {digest: wire_size(path.stat().st_size) for digest, path in wanted.items()}
     pictures = (
-        [ImageInput(wanted[digest].read_bytes()) for digest in batch]
+        list[Input](ImageInput(wanted[digest].read_bytes()) for digest in batch)
         for batch in make_batches("image", wire)
     )
     write_bodies(file, (build_body(items) for items in chain(asked, pictures)))
