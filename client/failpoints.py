@@ -14,12 +14,14 @@ PURCHASE = (
     "loaded",
     "sent",
     "answered",
-    "stored",
     "receipt",
+    "stored",
     "settling",
     "settled",
 )
-"""In the order in which a request comes by; `held` and `settling` lie inside a transaction."""
+"""In the order in which a request comes by; `held`, `stored` and `settling` lie inside a transaction.
+
+An answer that the vendor repeats is `stored` on its own, before its `receipt` is asked for."""
 RECOVERY = ("recovering", "recorded")
 """Before a request of an earlier fetch is closed; between the vendor's record of it and the journal."""
 SHARING = ("narrowed",)

@@ -19,11 +19,11 @@ def match_vectors(batch: Batch, answer: EmbeddingResult) -> dict[bytes, Vector]:
     vectors: dict[bytes, Vector] = {}
     for item in answer.data:
         if item.embedding is not None:
-            if not np.isfinite(item.embedding).all():
-                raise InvalidAnswerError("the vendor sent a vector with NaN in it: tell the vendor")
             vectors[batch.digests[item.index]] = item.embedding
         elif item.error is None:
             raise InvalidAnswerError("the vendor sent neither a vector nor an error for an item")
+    if vectors and not np.isfinite(np.concatenate(list(vectors.values()))).all():
+        raise InvalidAnswerError("the vendor sent a vector with NaN in it: tell the vendor")
     return vectors
 
 

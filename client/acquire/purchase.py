@@ -1,7 +1,7 @@
 """One request from start to end: journal, wire, cache, receipt, in an order no crash can spoil."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from client.acquire.answers import match_problems, match_vectors
@@ -25,6 +25,7 @@ from client.cache import EmbeddingStore
 from client.data import DataError
 from client.failpoints import reach
 from client.teachers import Teacher
+from shared.codecs import Vector
 from shared.errors import ErrorCode
 from shared.money import parse_usd
 from shared.wire import ChargeDocument
@@ -102,14 +103,9 @@ class Purchaser:
         try:
             answer = self._ask(cargo)
             reach("answered")
-            self.store.put_many(
-                batch.revision,
-                batch.modality,
-                match_vectors(batch, answer),
-                purpose=batch.purpose,
-                view=batch.view,
-            )
-            reach("stored")
+            vectors = match_vectors(batch, answer)
+            if answer.replayed:
+                self._keep(batch, vectors)
             settlement = self._read_receipt(cargo, answer)
         except VendorError as error:
             if is_reused(error):
@@ -118,7 +114,10 @@ class Purchaser:
                     return self._deliver_as(cargo, left, sent_before=sent_before)
             return self._close_refused(cargo, error, sent_before=sent_before)
         reach("receipt")
-        new = self.journal.settle(batch.idempotency_key, settlement) or 0
+        if answer.replayed:
+            new = self.journal.settle(batch.idempotency_key, settlement) or 0
+        else:
+            new = self.journal.deliver(batch, vectors, settlement) or 0
         reach("settled")
         delivered = len(cargo.whole.digests) - len(settlement.failures)
         return Bought(
@@ -227,6 +226,13 @@ class Purchaser:
         settlement = Settlement(price * len(held), failures=lost)
         new = self.journal.settle(batch.idempotency_key, settlement) or 0
         return Bought(batch, len(held), (), new)
+
+    def _keep(self, batch: Batch, vectors: Mapping[bytes, Vector]) -> None:
+        """Keep what is here although the receipt is still to be asked for, which may fail."""
+        self.store.put_many(
+            batch.revision, batch.modality, vectors, purpose=batch.purpose, view=batch.view
+        )
+        reach("stored")
 
     def _read_receipt(self, cargo: Cargo, answer: EmbeddingResult) -> Settlement:
         batch = cargo.batch

@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -20,7 +20,7 @@ CACHE_KIB = 4096
 K = TypeVar("K")
 V = TypeVar("V")
 
-__all__ = ["Scratch", "ScratchError", "Table"]
+__all__ = ["Scratch", "ScratchError", "Table", "find_rows"]
 
 
 class ScratchError(ClientError):
@@ -119,6 +119,13 @@ class Table(Mapping[K, V]):
             return self._value.read(value)
         raise KeyError(key)
 
+    def find(self, keys: Sequence[K]) -> dict[K, V]:
+        """The rows that have these keys, of which there are a few hundred at most."""
+        marks = ", ".join("?" * len(keys))
+        query = f"SELECT key, value FROM {self._name} WHERE key IN ({marks})"  # noqa: S608
+        rows = self._scratch.ask(query, *map(self._key.write, keys))
+        return {self._key.read(key): self._value.read(value) for key, value in rows}
+
     def __len__(self) -> int:
         if self._count is None:
             query = f"SELECT count(*) FROM {self._name}"  # noqa: S608
@@ -140,6 +147,13 @@ class Table(Mapping[K, V]):
             for key, value in rows:
                 yield self._key.read(key), self._value.read(value)
             last = rows[-1][0]
+
+
+def find_rows(table: Mapping[K, V], keys: Sequence[K]) -> dict[K, V]:
+    """The rows of a mapping that have these keys: from a table on disk, in one go."""
+    if isinstance(table, Table):
+        return table.find(keys)
+    return {key: table[key] for key in keys if key in table}
 
 
 class _Rows(ItemsView[K, V]):

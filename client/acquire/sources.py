@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from client.acquire.pixels import Pixels
+from client.acquire.scratch import find_rows
 from client.api import ImageInput, Input, TextInput
 from client.budget import Batch
 from client.cache.store import FILE_VIEW
@@ -40,7 +41,8 @@ class Sources:
 
     def read(self, batch: Batch) -> Iterator[Input]:
         """`load`, one item after the other."""
-        return (self._load(batch, digest) for digest in batch.digests)
+        paths = find_rows(self.images, batch.digests) if batch.modality == "image" else {}
+        return (self._load(batch, digest, paths.get(digest)) for digest in batch.digests)
 
     def has(self, batch: Batch) -> bool:
         """Whether every item of the batch is at hand, unchanged, and can be sent as it was."""
@@ -53,16 +55,16 @@ class Sources:
             return False
         return True
 
-    def _load(self, batch: Batch, digest: bytes) -> Input:
+    def _load(self, batch: Batch, digest: bytes, path: Path | None) -> Input:
         if batch.modality == "text":
             if digest not in self.texts:
                 raise DataError("a text of an earlier fetch is not among the prompts any more")
             return TextInput(self.texts[digest])
-        path = self.images.get(digest)
         if path is None:
             raise DataError("a picture of an earlier fetch is not in the data folder any more")
         try:
-            data = path.read_bytes()
+            with path.open("rb", buffering=0) as file:
+                data = file.read()
         except OSError as error:
             raise DataError(
                 f"{path} cannot be read any more ({error.strerror}): run the same command again"

@@ -4,10 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from client.budget.entries import UNDER_WAY, Entry
 from client.budget.rows import read_row
+from client.cache.statements import Statement, given
 from client.cache.store import FILE_VIEW
 from client.cache.tables import embedding, journal, journal_item, journal_view
 
@@ -29,49 +30,53 @@ class Claim:
         return not self.rivals and not self.bought
 
 
+def _view_of(number: Any) -> ColumnElement[str]:
+    view = select(journal_view.c.view).where(journal_view.c.journal_id == number)
+    return func.coalesce(view.scalar_subquery(), FILE_VIEW)
+
+
+_MINE, _THEIRS = journal_item.alias(), journal_item.alias()
+_RIVALS = Statement(
+    select(journal)
+    .distinct()
+    .select_from(_MINE)
+    .join(_THEIRS, _THEIRS.c.digest == _MINE.c.digest)
+    .join(journal, journal.c.id == _THEIRS.c.journal_id)
+    .where(
+        _MINE.c.journal_id == given("number"),
+        journal.c.run != given("run"),
+        journal.c.state.in_(UNDER_WAY),
+        journal.c.revision == given("revision"),
+        journal.c.modality == given("modality"),
+        _view_of(journal.c.id) == _view_of(given("number")),
+    )
+    .order_by(journal.c.id)
+)
+_BOUGHT = Statement(
+    select(embedding.c.digest)
+    .join(journal_item, journal_item.c.digest == embedding.c.digest)
+    .where(
+        journal_item.c.journal_id == given("number"),
+        embedding.c.revision == given("revision"),
+        embedding.c.modality == given("modality"),
+        embedding.c.view == _view_of(given("number")),
+    )
+)
+
+
 def find_rivals(
     connection: Connection, row: Row[Any], besides: Collection[str] = ()
 ) -> tuple[Entry, ...]:
     """Other runs' requests, but those of the keys `besides`, that are under way for its items."""
-    mine, theirs = journal_item.alias(), journal_item.alias()
-    query = (
-        select(journal)
-        .distinct()
-        .select_from(mine)
-        .join(theirs, theirs.c.digest == mine.c.digest)
-        .join(journal, journal.c.id == theirs.c.journal_id)
-        .where(
-            mine.c.journal_id == row.id,
-            journal.c.run != row.run,
-            journal.c.state.in_(UNDER_WAY),
-            journal.c.idempotency_key.not_in(list(besides)),
-            _same_question(journal.c, row),
-            _view_of(journal.c.id) == _view_of(row.id),
-        )
-        .order_by(journal.c.id)
-    )
-    return tuple(read_row(connection, other) for other in connection.execute(query).all())
+    found = _RIVALS.fetch(connection, run=row.run, **_question(row))
+    others = (other for other in found if other.idempotency_key not in besides)
+    return tuple(read_row(connection, other) for other in others)
 
 
 def find_bought(connection: Connection, row: Row[Any]) -> frozenset[bytes]:
     """Those of a request's items whose vectors are in the cache, whatever they were bought for."""
-    query = (
-        select(embedding.c.digest)
-        .join(journal_item, journal_item.c.digest == embedding.c.digest)
-        .where(
-            journal_item.c.journal_id == row.id,
-            embedding.c.revision == row.revision,
-            embedding.c.modality == row.modality,
-            embedding.c.view == _view_of(row.id),
-        )
-    )
-    return frozenset(connection.execute(query).scalars())
+    return frozenset(found.digest for found in _BOUGHT.fetch(connection, **_question(row)))
 
 
-def _same_question(columns: Any, row: Row[Any]) -> ColumnElement[bool]:
-    return and_(columns.revision == row.revision, columns.modality == row.modality)
-
-
-def _view_of(number: Any) -> ColumnElement[str]:
-    view = select(journal_view.c.view).where(journal_view.c.journal_id == number)
-    return func.coalesce(view.scalar_subquery(), FILE_VIEW)
+def _question(row: Row[Any]) -> dict[str, Any]:
+    return {"number": row.id, "revision": row.revision, "modality": row.modality}

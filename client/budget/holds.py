@@ -7,8 +7,9 @@ runs goes beyond either cap.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, or_, select, true, update
+from sqlalchemy import BigInteger, ColumnElement, Connection, Table, and_, or_, select, update
 
+from client.cache.statements import Statement, given
 from client.cache.tables import budget, project
 from client.errors import BudgetReached
 from shared.money import show_usd
@@ -27,57 +28,65 @@ class Sum:
     nanousd: int = 0
     items: int = 0
 
+    def more(self, what: str) -> dict[str, int]:
+        """The values that statements made with `_add(…, what)` add."""
+        return {f"more_{what}_nanousd": self.nanousd, f"more_{what}_items": self.items}
+
+
+def _more(column: str) -> ColumnElement[int]:
+    return given(f"more_{column}", BigInteger())
+
+
+def _add(table: Table, *what: str) -> dict[str, Any]:
+    columns = [f"{one}_{unit}" for one in what for unit in ("nanousd", "items")]
+    return {column: table.c[column] + _more(column) for column in columns}
+
+
+def _covers(table: Table) -> ColumnElement[bool]:
+    """Whether a row's caps leave room; what costs nothing fits under any, even a lowered one."""
+    rooms = []
+    for unit in ("nanousd", "items"):
+        cap, held, spent = (table.c[f"{name}_{unit}"] for name in ("cap", "held", "spent"))
+        wanted = _more(f"held_{unit}")
+        rooms.append(or_(wanted == 0, cap.is_(None), cap - held - spent >= wanted))
+    return and_(*rooms)
+
+
+_THIS_RUN, _THIS_PROJECT = budget.c.run == given("of"), project.c.name == given("of")
+_HOLD = Statement(
+    update(budget)
+    .where(_THIS_RUN, _covers(budget))
+    .values(_add(budget, "held"))
+    .returning(budget.c.project)
+)
+_HOLD_SHARED = Statement(
+    update(project).where(_THIS_PROJECT, _covers(project)).values(_add(project, "held"))
+)
+_BOOK = Statement(
+    update(budget)
+    .where(_THIS_RUN)
+    .values(_add(budget, "held", "spent"))
+    .returning(budget.c.project)
+)
+_BOOK_SHARED = Statement(
+    update(project).where(_THIS_PROJECT).values(_add(project, "held", "spent"))
+)
+
 
 def hold(connection: Connection, run: str, wanted: Sum) -> None:
     """Set money and items aside inside the caller's transaction. Raises BudgetTooSmall."""
-    held = connection.execute(
-        update(budget)
-        .where(budget.c.run == run, _covers(budget, wanted))
-        .values(_add(budget, "held", wanted))
-        .returning(budget.c.project)
-    ).one_or_none()
+    held = _HOLD.fetch_one(connection, of=run, **wanted.more("held"))
     if held is None:
         raise _refuse(connection, run, wanted)
-    shared = connection.execute(
-        update(project)
-        .where(project.c.name == held.project, _covers(project, wanted))
-        .values(_add(project, "held", wanted))
-    )
-    if shared.rowcount != 1:
+    if _HOLD_SHARED.run(connection, of=held.project, **wanted.more("held")) != 1:
         raise _refuse(connection, run, wanted, in_project=held.project)
 
 
 def settle(connection: Connection, run: str, *, held: Sum, spent: Sum) -> None:
     """Give a hold back and book what was really spent, inside the caller's transaction."""
-    returned = Sum(-held.nanousd, -held.items)
-    name = connection.execute(
-        update(budget)
-        .where(budget.c.run == run)
-        .values(_add(budget, "held", returned) | _add(budget, "spent", spent))
-        .returning(budget.c.project)
-    ).scalar_one_or_none()
-    connection.execute(
-        update(project)
-        .where(project.c.name == name)
-        .values(_add(project, "held", returned) | _add(project, "spent", spent))
-    )
-
-
-def _covers(table: Table, wanted: Sum) -> ColumnElement[bool]:
-    """Whether a row's caps leave room; what costs nothing fits under any, even a lowered one."""
-    rooms = []
-    for unit, amount in (("nanousd", wanted.nanousd), ("items", wanted.items)):
-        cap, held, spent = (table.c[f"{name}_{unit}"] for name in ("cap", "held", "spent"))
-        if amount:
-            rooms.append(or_(cap.is_(None), cap - held - spent >= amount))
-    return and_(true(), *rooms)
-
-
-def _add(table: Table, what: str, amount: Sum) -> dict[str, Any]:
-    return {
-        f"{what}_{unit}": table.c[f"{what}_{unit}"] + value
-        for unit, value in (("nanousd", amount.nanousd), ("items", amount.items))
-    }
+    amounts = Sum(-held.nanousd, -held.items).more("held") | spent.more("spent")
+    for booked in _BOOK.fetch(connection, of=run, **amounts):
+        _BOOK_SHARED.run(connection, of=booked.project, **amounts)
 
 
 def move_run(connection: Connection, run: str, into: str) -> None:
@@ -88,11 +97,8 @@ def move_run(connection: Connection, run: str, into: str) -> None:
     held, spent = Sum(row.held_nanousd, row.held_items), Sum(row.spent_nanousd, row.spent_items)
     for name, sign in sorted([(row.project, -1), (into, 1)]):
         moved = [Sum(sign * part.nanousd, sign * part.items) for part in (held, spent)]
-        connection.execute(
-            update(project)
-            .where(project.c.name == name)
-            .values(_add(project, "held", moved[0]) | _add(project, "spent", moved[1]))
-        )
+        amounts = moved[0].more("held") | moved[1].more("spent")
+        _BOOK_SHARED.run(connection, of=name, **amounts)
     connection.execute(update(budget).where(budget.c.run == run).values(project=into))
 
 

@@ -1,7 +1,7 @@
 """The write-ahead journal: what is not written here first is never sent."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
@@ -16,7 +16,6 @@ from client.budget.entries import (
     Form,
     ItemOutcome,
     Settlement,
-    State,
     Total,
 )
 from client.budget.holds import Sum
@@ -32,12 +31,34 @@ from client.budget.totals import sum_totals
 from client.budget.uploads import find_bought_otherwise
 from client.cache.database import Database
 from client.cache.digests import CHUNK
+from client.cache.statements import Statement, given
 from client.cache.store import FILE_VIEW
 from client.cache.tables import journal, journal_item, journal_view
+from client.cache.vectors import keep_vectors
 from client.failpoints import reach
+from shared.codecs import Vector
 from shared.wire import Modality
 
 DAY_NS = 24 * 3600 * 10**9
+_MARK_SENT = Statement(
+    update(journal)
+    .where(journal.c.idempotency_key == given("key"), journal.c.state.in_(OPEN))
+    .values(state="sent", sent_ns=given("now"))
+)
+_CLOSED = (
+    "state",
+    "closed_ns",
+    "cost_nanousd",
+    "spent_items",
+    "charge_id",
+    "request_id",
+    "problem",
+)
+_CLOSE = Statement(
+    update(journal)
+    .where(journal.c.id == given("number"))
+    .values({name: given(f"new_{name}") for name in _CLOSED} | {"held_nanousd": 0, "held_items": 0})
+)
 
 __all__ = ["Journal"]
 
@@ -109,11 +130,7 @@ class Journal:
             self._mark_sent(connection, key)
 
     def _mark_sent(self, connection: Connection, key: str) -> None:
-        connection.execute(
-            update(journal)
-            .where(journal.c.idempotency_key == key, journal.c.state.in_(OPEN))
-            .values(state="sent", sent_ns=self._clock())
-        )
+        _MARK_SENT.run(connection, key=key, now=self._clock())
 
     def note_form(self, key: str, form: Form) -> None:
         """Write down in which form an open batch is asked for next, before it is."""
@@ -140,24 +157,35 @@ class Journal:
         was closed before; then nothing changes.
         """
         with self._database.write() as connection:
-            row = find_row(connection, key)
-            if row is None or row.state not in UNDER_WAY:
-                return None
-            write_failures(connection, row.id, settlement.failures)
-            spent = Sum(settlement.cost_nanousd, count_delivered(connection, row.id))
-            self._close(connection, row, "settled", spent)
-            connection.execute(
-                update(journal)
-                .where(journal.c.id == row.id)
-                .values(
-                    cost_nanousd=spent.nanousd,
-                    spent_items=spent.items,
-                    charge_id=settlement.charge_id or row.charge_id,
-                    request_id=settlement.request_id or row.request_id,
-                    problem=settlement.problem,
-                )
+            return self._settle(connection, key, settlement)
+
+    def deliver(
+        self, batch: Batch, vectors: Mapping[bytes, Vector], settlement: Settlement
+    ) -> int | None:
+        """Keep a batch's vectors and close it at its receipt, as `settle` does: both or neither."""
+        with self._database.write() as connection:
+            keep_vectors(
+                connection, batch.revision, batch.modality, vectors, batch.purpose, batch.view
             )
-            reach("settling")
+            reach("stored")
+            return self._settle(connection, batch.idempotency_key, settlement)
+
+    def _settle(self, connection: Connection, key: str, settlement: Settlement) -> int | None:
+        row = find_row(connection, key)
+        if row is None or row.state not in UNDER_WAY:
+            return None
+        write_failures(connection, row.id, settlement.failures)
+        self._close(
+            connection,
+            row,
+            state="settled",
+            cost_nanousd=settlement.cost_nanousd,
+            spent_items=count_delivered(connection, row.id),
+            charge_id=settlement.charge_id or row.charge_id,
+            request_id=settlement.request_id or row.request_id,
+            problem=settlement.problem,
+        )
+        reach("settling")
         return settlement.cost_nanousd - sum_paid(row).nanousd
 
     def fail(self, key: str, problem: str) -> bool:
@@ -169,23 +197,22 @@ class Journal:
         row = find_row(connection, key)
         if row is None or row.state not in OPEN:
             return False
-        self._close(connection, row, "failed", sum_paid(row))
-        connection.execute(update(journal).where(journal.c.id == row.id).values(problem=problem))
+        self._close(connection, row, state="failed", problem=problem)
         return True
 
-    def _close(self, connection: Connection, row: Row[Any], closed: State, spent: Sum) -> None:
-        connection.execute(
-            update(journal)
-            .where(journal.c.id == row.id)
-            .values(state=closed, held_nanousd=0, held_items=0, closed_ns=self._clock())
-        )
+    def _close(self, connection: Connection, row: Row[Any], **said: Any) -> None:
+        """Give the hold back; of the columns that are not said, what an earlier time left stays."""
+        new = {name: getattr(row, name) for name in _CLOSED} | {"closed_ns": self._clock()} | said
+        values = {f"new_{name}": value for name, value in new.items()}
+        _CLOSE.run(connection, number=row.id, **values)
         # A batch that was opened again has been paid before: only the difference is new.
         paid = sum_paid(row)
+        cost, items = new["cost_nanousd"] or 0, new["spent_items"] or 0
         holds.settle(
             connection,
             row.run,
             held=Sum(row.held_nanousd, row.held_items),
-            spent=Sum(spent.nanousd - paid.nanousd, spent.items - paid.items),
+            spent=Sum(cost - paid.nanousd, items - paid.items),
         )
 
     def get(self, key: str) -> Entry | None:

@@ -7,16 +7,44 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from client.budget.entries import Batch, Entry, ItemOutcome
 from client.budget.holds import Sum
+from client.cache.statements import Statement, given
 from client.cache.store import FILE_VIEW
 from client.cache.tables import journal, journal_item, journal_view
 
 __all__ = ["count_delivered", "find_row", "read_row", "sum_paid", "write_failures", "write_row"]
 
+_PLANNED = (
+    "state",
+    "max_cost_nanousd",
+    "held_nanousd",
+    "held_items",
+    "planned_ns",
+    "sent_ns",
+    "closed_ns",
+    "problem",
+)
+_ASKED = ("run", "idempotency_key", "model_id", "revision", "modality", "purpose")
+_FIND = Statement(select(journal).where(journal.c.idempotency_key == given("key")))
+_ADD = Statement(
+    insert(journal)
+    .values({name: given(name) for name in (*_PLANNED, *_ASKED)})
+    .returning(journal.c.id)
+)
+_ADD_ITEM = Statement(
+    insert(journal_item)
+    .values({name: given(name) for name in ("journal_id", "position", "digest")})
+    .inline()
+)
+_COUNT = Statement(
+    select(func.count())
+    .select_from(journal_item)
+    .where(journal_item.c.journal_id == given("number"), journal_item.c.error_code.is_(None))
+)
+
 
 def find_row(connection: Connection, key: str) -> Row[Any] | None:
     """The request under a key, or None."""
-    query = select(journal).where(journal.c.idempotency_key == key)
-    return connection.execute(query).one_or_none()
+    return _FIND.fetch_one(connection, key=key)
 
 
 def sum_paid(row: Row[Any] | None) -> Sum:
@@ -36,17 +64,14 @@ def write_failures(connection: Connection, number: int, failures: Sequence[ItemO
 
 def count_delivered(connection: Connection, number: int) -> int:
     """Items that got a vector."""
-    query = select(func.count()).select_from(journal_item)
-    return connection.execute(
-        query.where(journal_item.c.journal_id == number, journal_item.c.error_code.is_(None))
-    ).scalar_one()
+    return int(_COUNT.fetch(connection, number=number)[0][0])
 
 
 def write_row(
     connection: Connection, batch: Batch, held: Sum, old: Row[Any] | None, now: int
 ) -> None:
     """Write a request down, or open an old one again."""
-    fresh = {
+    fresh: dict[str, Any] = {
         "state": "planned",
         # What was paid for stays known by the form in which it was: that one is free again.
         "form": batch.form if old is None or old.cost_nanousd is None else old.form,
@@ -63,25 +88,16 @@ def write_row(
         connection.execute(delete(journal_item).where(journal_item.c.journal_id == old.id))
         number = old.id
     else:
-        fresh |= {
-            "run": batch.run,
-            "idempotency_key": batch.idempotency_key,
-            "model_id": batch.model_id,
-            "revision": batch.revision,
-            "modality": batch.modality,
-            "purpose": batch.purpose,
-        }
-        number = connection.execute(
-            insert(journal).values(fresh).returning(journal.c.id)
-        ).scalar_one()
+        asked = {name: getattr(batch, name) for name in _ASKED}
+        number = _ADD.fetch(connection, **fresh, **asked)[0].id
         if batch.view != FILE_VIEW:
             connection.execute(insert(journal_view).values(journal_id=number, view=batch.view))
-    connection.execute(
-        insert(journal_item),
-        [
+    _ADD_ITEM.run_many(
+        connection,
+        (
             {"journal_id": number, "position": position, "digest": digest}
             for position, digest in enumerate(batch.digests)
-        ],
+        ),
     )
 
 

@@ -19,7 +19,8 @@ from client.cache.database import Database
 from client.cache.digests import CHUNK
 from client.cache.tables import embedding, model_document
 from client.cache.upserts import insert_missing
-from client.cache.verification import STORED, find_dimensions, find_faults
+from client.cache.vectors import STORED
+from client.cache.verification import find_dimensions, find_faults
 from shared.digests import DIGEST_BYTES
 
 __all__ = ["Imported", "import_archive"]

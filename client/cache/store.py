@@ -1,29 +1,33 @@
 """Bought vectors by content: what is here is never bought again."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+from sqlalchemy import func, select, update
 
 from client.cache.database import BUSY_SECONDS, Database, open_database
-from client.cache.digests import CHUNK, FileDigests
+from client.cache.digests import FileDigests
 from client.cache.documents import TeacherDocument
 from client.cache.spaces import require_one_space
 from client.cache.tables import embedding, model_document
 from client.cache.upserts import insert_missing
+from client.cache.vectors import (
+    STORED,
+    Purpose,
+    cut,
+    keep_vectors,
+    open_to_training,
+    rows_for,
+)
 from client.errors import ClientError
 from shared.codecs import Vector
 from shared.wire import Modality, ModelDocument
 
-Purpose = Literal["training", "evaluation"]
-"""What a vector was bought for. Training never reads what was bought to evaluate the teacher."""
 FILE_VIEW = "file"
 """The input exactly as it is; the view names any other way of showing it to the teacher."""
-_STORED = np.dtype("<f2")
 
 __all__ = ["FILE_VIEW", "EmbeddingStore", "ModelNotCached", "Purpose"]
 
@@ -71,17 +75,17 @@ class EmbeddingStore:
 
         With purpose `training` only what was bought for training; with `evaluation` everything.
         """
-        where = _rows_for(revision, modality, purpose, view)
+        where = rows_for(revision, modality, purpose, view)
         found: dict[bytes, Vector] = {}
         with self.database.read() as connection:
-            for part in _parts(digests):
+            for part in cut(digests):
                 rows = connection.execute(
                     select(embedding.c.digest, embedding.c.vector).where(
                         where, embedding.c.digest.in_(part)
                     )
                 )
                 for digest, blob in rows:
-                    found[digest] = np.frombuffer(blob, dtype=_STORED).astype(np.float32)
+                    found[digest] = np.frombuffer(blob, dtype=STORED).astype(np.float32)
         return found
 
     def held(
@@ -94,10 +98,10 @@ class EmbeddingStore:
         view: str = FILE_VIEW,
     ) -> set[bytes]:
         """Which digests `get_many` would answer, without reading their vectors."""
-        where = _rows_for(revision, modality, purpose, view)
+        where = rows_for(revision, modality, purpose, view)
         found: set[bytes] = set()
         with self.database.read() as connection:
-            for part in _parts(digests):
+            for part in cut(digests):
                 found.update(
                     connection.execute(
                         select(embedding.c.digest).where(where, embedding.c.digest.in_(part))
@@ -115,21 +119,8 @@ class EmbeddingStore:
         view: str = FILE_VIEW,
     ) -> None:
         """Keep float32[d] unit vectors as float16; those already here stay as they are."""
-        rows = [
-            {
-                "revision": revision,
-                "modality": modality,
-                "digest": digest,
-                "view": view,
-                "purpose": purpose,
-                "vector": vector.astype(_STORED).tobytes(),
-            }
-            for digest, vector in vectors.items()
-        ]
         with self.database.write() as connection:
-            all_new = insert_missing(connection, embedding, rows)
-            if purpose == "training" and not all_new:
-                _promote(connection, revision, modality, list(vectors), view)
+            keep_vectors(connection, revision, modality, vectors, purpose, view)
 
     def promote(
         self,
@@ -144,7 +135,7 @@ class EmbeddingStore:
         A picture of today's target domain may belong to tomorrow's sources: it is not bought again.
         """
         with self.database.write() as connection:
-            return _promote(connection, revision, modality, digests, view)
+            return open_to_training(connection, revision, modality, digests, view)
 
     def count(
         self,
@@ -203,37 +194,3 @@ class EmbeddingStore:
         if not revision:
             require_one_space(self.database, found[0])
         return found[0]
-
-
-def _rows_for(
-    revision: str, modality: Modality, purpose: Purpose, view: str
-) -> ColumnElement[bool]:
-    rows = and_(
-        embedding.c.revision == revision,
-        embedding.c.modality == modality,
-        embedding.c.view == view,
-    )
-    return and_(rows, embedding.c.purpose == purpose) if purpose == "training" else rows
-
-
-def _promote(
-    connection: Connection, revision: str, modality: Modality, digests: Iterable[bytes], view: str
-) -> int:
-    changed = 0
-    for part in _parts(digests):
-        changed += connection.execute(
-            update(embedding)
-            .where(
-                _rows_for(revision, modality, "evaluation", view),
-                embedding.c.purpose == "evaluation",
-                embedding.c.digest.in_(part),
-            )
-            .values(purpose="training")
-        ).rowcount
-    return changed
-
-
-def _parts(digests: Iterable[bytes]) -> Iterator[Sequence[bytes]]:
-    rest = iter(digests)
-    while part := list(islice(rest, CHUNK)):
-        yield part

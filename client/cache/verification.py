@@ -13,6 +13,7 @@ from client.cache.database import Database
 from client.cache.integrity import check_integrity
 from client.cache.receipts import brought, join_requests
 from client.cache.tables import embedding, journal, journal_item, model_document
+from client.cache.vectors import STORED
 from shared.digests import DIGEST_BYTES
 from shared.wire import ModelDocument
 
@@ -20,9 +21,8 @@ PAGE = 4096
 """Vectors looked at together."""
 UNIT_TOLERANCE = 2.0**-10
 """How far a unit vector's length may be off: each number of it is rounded by at most 2⁻¹¹ of itself."""
-STORED = np.dtype("<f2")
 
-__all__ = ["STORED", "UNIT_TOLERANCE", "Problem", "Verification", "find_faults", "verify_cache"]
+__all__ = ["UNIT_TOLERANCE", "Problem", "Verification", "find_faults", "verify_cache"]
 
 
 @dataclass(frozen=True, slots=True)

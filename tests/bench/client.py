@@ -7,7 +7,8 @@
   everything was bought.
 - throughput: items/s of a cold fetch while it buys, over those of a bare load generator (asyncio
   streams, requests made beforehand, at the number in flight that was fastest for it) that sends the
-  same bytes to the same vendor. Each begins with a vendor and a cache of its own; they take turns.
+  same bytes, class texts and pictures, to the same vendor. Each begins with a vendor and a cache of
+  its own; they take turns.
 - teacher: the same ratio with the demo's real CLIP, as a user meets it.
 - trace: how many requests a fetch has in flight when the vendor limits the key's items a minute.
 - memory: the most that a cold fetch ever holds, with a hundred times the pictures.
@@ -33,11 +34,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from client.acquire import is_wanted
-from client.acquire.batches import make_batches, wire_size
-from client.api.calls import ImageInput, build_frames
-from client.data import scan_folders
-from tests.bench.client_load import write_bodies
+from tests.bench.client_bodies import make_bodies
 from tests.bench.client_pictures import write_pictures
 from tests.bench.client_vendor import MODEL, Vendor, start_vendor
 
@@ -142,7 +139,8 @@ def compare_rates(
     """A fetch and a load generator in turns, on vendors with these options."""
     data = write_pictures(folder / "data", count, sizes.side)
     bodies = folder / "bodies"
-    items = make_bodies(data, bodies)
+    with start_vendor(folder / "asked", *options) as vendor:
+        items = make_bodies(data, bodies, vendor)
     # More than eight at once is more than a real model lets wait.
     sweep = [n for n in sizes.at_once if n <= 8 or not options]
     rates = {n: items / load(folder / f"sweep{n}", bodies, n, *options) for n in sweep}
@@ -152,8 +150,9 @@ def compare_rates(
         bare.append(items / load(folder / f"bare{turn}", bodies, best, *options))
         with start_vendor(folder / f"vendor{turn}", *options) as vendor:
             done = fetch(vendor, folder / f"home{turn}", data)
-        assert done.document["receipt"]["images"] == items
-        bought.append(done.document["receipt"]["items_per_second"])
+        receipt = done.document["receipt"]
+        assert receipt["images"] + receipt["texts"] == items
+        bought.append(receipt["items_per_second"])
     yield "items", items
     yield "bytes_a_request", bodies.stat().st_size // max(1, items // 64)
     yield "bare_by_at_once", rates
@@ -163,27 +162,6 @@ def compare_rates(
     yield "runs", {"bare": bare, "fetch": bought}
     yield "ratio", median(bought) / median(bare)
     yield "goal", RATIO_GOAL
-
-
-def make_bodies(data: Path, file: Path) -> int:
-    """Write the requests that a fetch of these pictures sends; how many pictures they are."""
-    manifest = scan_folders(data)
-    wanted = {p.digest: manifest.file(p) for p in manifest.pictures if is_wanted(p, "training")}
-    wire = {digest: wire_size(path.stat().st_size) for digest, path in wanted.items()}
-    write_bodies(
-        file,
-        (
-            build_frames(
-                [ImageInput(wanted[digest].read_bytes()) for digest in batch],
-                model=MODEL,
-                dtype="float16",
-                idempotency_key="told by the generator",
-            ).body
-            or b""
-            for batch in make_batches("image", wire)
-        ),
-    )
-    return len(wanted)
 
 
 def load(folder: Path, bodies: Path, at_once: int, *options: str) -> float:

@@ -15,39 +15,43 @@ from urllib.parse import urlsplit
 
 from client.api.calls import EMBED_PATHS
 from shared.frames import FRAMES
+from shared.wire import Modality
 from tests.ledger.tiny import MODEL
 
 __all__ = ["read_bodies", "write_bodies"]
 
 
-def write_bodies(file: Path, bodies: Iterable[bytes]) -> None:
-    """Keep request bodies, each behind its length."""
+def write_bodies(file: Path, bodies: Iterable[tuple[Modality, bytes]]) -> None:
+    """Keep request bodies, each behind what it holds and its length."""
     with file.open("wb") as out:
-        for body in bodies:
-            out.write(len(body).to_bytes(8, "big") + body)
+        for modality, body in bodies:
+            out.write(modality.encode().ljust(8) + len(body).to_bytes(8, "big") + body)
 
 
-def read_bodies(file: Path) -> Iterator[bytes]:
+def read_bodies(file: Path) -> Iterator[tuple[Modality, bytes]]:
     """What `write_bodies` kept."""
     with file.open("rb") as source:
-        while length := source.read(8):
-            yield source.read(int.from_bytes(length, "big"))
+        while named := source.read(8):
+            length = int.from_bytes(source.read(8), "big")
+            yield ("text" if named.strip() == b"text" else "image"), source.read(length)
 
 
-async def send_all(url: str, key: str, bodies: Sequence[bytes], at_once: int) -> float:
+async def send_all(
+    url: str, key: str, bodies: Sequence[tuple[Modality, bytes]], at_once: int
+) -> float:
     """Seconds from the first byte sent to the last received."""
     waiting = iter(list(enumerate(bodies)))
     place = urlsplit(url)
     lanes = [await asyncio.open_connection(place.hostname, place.port) for _ in range(at_once)]
     head = (
-        f"POST {EMBED_PATHS['image']}?model={MODEL}&dtype=float16 HTTP/1.1\r\nhost: {place.netloc}\r\n"
+        f"?model={MODEL}&dtype=float16 HTTP/1.1\r\nhost: {place.netloc}\r\n"
         f"authorization: Bearer {key}\r\ncontent-type: {FRAMES}\r\n"
     )
 
     async def work(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for number, body in waiting:
+        for number, (modality, body) in waiting:
             more = f"idempotency-key: load-{number}\r\ncontent-length: {len(body)}\r\n\r\n"
-            writer.write((head + more).encode() + body)
+            writer.write(f"POST {EMBED_PATHS[modality]}{head}{more}".encode() + body)
             await writer.drain()
             await _read_answer(reader)
 

@@ -5,15 +5,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from client.api import ConflictError, InvalidAnswerError
-from client.budget import Journal
 from client.cache import EmbeddingStore
 from client.data import DataError
 from client.errors import BudgetReached
+from client.teachers import VendorTeacher
 from tests.client.pictures import make_picture
 from tests.client.shop import RUN, Shop
 from tests.client.standin import BROKEN, IMAGE_NANOUSD, StandInVendor
+
+REFUSE_TO_SETTLE = """
+CREATE TRIGGER refuse BEFORE UPDATE ON journal WHEN NEW.state = 'settled'
+BEGIN SELECT RAISE(ABORT, 'the test demands it'); END
+"""
 
 
 def test_requests_hold_64_images_or_256_texts_and_texts_go_first(shop: Shop) -> None:
@@ -43,18 +49,33 @@ def test_the_same_content_has_the_same_keys_on_another_machine(
         twin.check()
 
 
-def test_vectors_are_cached_before_the_receipt_is_booked(shop: Shop) -> None:
+def test_a_receipt_that_cannot_be_booked_leaves_no_vectors_and_the_request_open(shop: Shop) -> None:
     shop.add_images(1)
-    original, seen = shop.journal.settle, []
+    with shop.store.database.write() as connection:
+        connection.exec_driver_sql(REFUSE_TO_SETTLE)
+    with pytest.raises(IntegrityError):
+        shop.fetch()
+    assert shop.store.count() == 0
+    assert [entry.state for entry in shop.journal.unfinished(RUN)] == ["sent"]
+    with shop.store.database.write() as connection:
+        connection.exec_driver_sql("DROP TRIGGER refuse")
+    assert shop.fetch().items["image"] == shop.store.count() == 1
+    shop.check()
 
-    class Watching(Journal):
-        def settle(self, key, settlement):
-            seen.append(shop.store.count())
-            return original(key, settlement)
 
-    shop.journal = Watching(shop.store.database)
-    shop.fetch()
-    assert seen == [1]
+def test_a_repeated_answer_is_kept_before_its_receipt_is_asked_for(shop: Shop) -> None:
+    class Forgetful(VendorTeacher):
+        def find_charge(self, idempotency_key):
+            raise InvalidAnswerError("no record can be read")
+
+    shop.add_images(1)
+    shop.vendor.faults.append("drop-after")
+    shop.teacher = Forgetful(shop.vendor.client(sleep=shop.sleep))
+    assert isinstance(shop.fetch().stopped, InvalidAnswerError)
+    assert shop.store.count() == 1
+    shop.teacher = None
+    assert shop.fetch().stopped is None
+    shop.check()
 
 
 def test_a_request_is_in_the_journal_as_sent_before_the_first_byte(shop: Shop) -> None:

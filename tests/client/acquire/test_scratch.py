@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from client.acquire.batches import make_batches
@@ -13,6 +13,7 @@ from client.acquire.scratch import CHUNK, Scratch, ScratchError, Table
 DIGESTS = st.binary(min_size=1, max_size=4)
 
 
+@settings(deadline=None)
 @given(rows=st.lists(st.tuples(DIGESTS, st.integers(0, 2**40)), max_size=40))
 def test_a_table_is_the_dictionary_of_its_rows_in_order(rows: list[tuple[bytes, int]]) -> None:
     table = Scratch().sizes()
@@ -24,6 +25,7 @@ def test_a_table_is_the_dictionary_of_its_rows_in_order(rows: list[tuple[bytes, 
     assert list(table) == sorted(smallest)
     assert len(table) == len(smallest)
     assert {key: table[key] for key in table} == smallest
+    assert table.find([*list(smallest)[::2], b"none at all"]) == dict(list(smallest.items())[::2])
     assert (b"none at all" in table, table.get(b"none at all")) == (False, None)
     assert isinstance(table, Mapping)
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -119,6 +120,43 @@ class TestHolds:
         with pytest.raises(RuntimeError, match="still planned"):
             journal.plan(make_batch())
         assert money(budgets, "run") == (1000, 300, 0)
+
+
+def test_a_database_server_keeps_the_journal_and_the_vectors_too(empty_postgres_url: str) -> None:
+    with EmbeddingStore.open(empty_postgres_url) as store:
+        journal, budgets = Journal(store.database), Budgets(store.database)
+        for run in ("run", "other"):
+            budgets.set_cap(run, 1000)
+        batch, twin = make_batch(), make_batch("k2", run="other", view="view-1")
+        vectors = {digest: np.eye(4, dtype=np.float32)[0] for digest in batch.digests[1:]}
+        for one in (batch, twin, make_batch("k3", run="other")):
+            journal.plan(one)
+        assert journal.claim("k1").granted
+        assert journal.claim("k2").granted
+        assert [rival.batch for rival in journal.claim("k3").rivals] == [batch]
+        assert journal.claim("k3", besides=["k1"]).granted
+        failed = ItemOutcome(batch.digests[0], "invalid_image", "damaged")
+        settlement = Settlement(2 * PRICE, "chg_1", "req_1", (failed,))
+        assert journal.deliver(batch, vectors, settlement) == 2 * PRICE
+        assert store.held("r1", "image", batch.digests) == set(vectors)
+        assert journal.claim("k3").bought == set(vectors)
+        assert money(budgets, "run") == (1000, 0, 2 * PRICE)
+        with pytest.raises(BudgetTooSmall):
+            journal.plan(make_batch("k4", items=9))
+        check_books(store.database)
+
+
+def test_vectors_that_come_late_are_kept_although_the_request_is_closed(
+    store: EmbeddingStore, journal: Journal, budgets: Budgets
+) -> None:
+    batch = make_batch(items=1)
+    journal.plan(batch)
+    journal.mark_sent("k1")
+    journal.settle("k1", Settlement(PRICE))
+    vectors = {batch.digests[0]: np.eye(4, dtype=np.float32)[0]}
+    assert journal.deliver(batch, vectors, Settlement(PRICE)) is None
+    assert store.held("r1", "image", batch.digests) == set(batch.digests)
+    assert money(budgets, "run") == (1000, 0, PRICE)
 
 
 class TestReopening:

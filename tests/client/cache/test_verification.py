@@ -8,7 +8,8 @@ from sqlalchemy import update
 
 from client.cache import EmbeddingStore, Selection, drop_vectors, verify_cache
 from client.cache.tables import embedding
-from client.cache.verification import PAGE, STORED, UNIT_TOLERANCE, find_faults
+from client.cache.vectors import STORED
+from client.cache.verification import PAGE, UNIT_TOLERANCE, find_faults
 from tests.client.cache.shelves import DIMENSION, REVISION, buy, digest, unit
 
 
