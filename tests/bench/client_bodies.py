@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from client.acquire import is_wanted
 from client.acquire.batches import make_batches, wire_size
@@ -12,9 +13,11 @@ from client.cli.stocktaking import DEFAULT_TEMPLATE
 from client.data import make_prompts, scan_folders
 from client.data.manifest import Manifest
 from shared.digests import digest_text
-from shared.wire import Modality
 from tests.bench.client_load import write_bodies
 from tests.bench.client_vendor import MODEL, Vendor
+
+if TYPE_CHECKING:
+    from shared.wire import Modality
 
 __all__ = ["make_bodies"]
 
