@@ -154,7 +154,8 @@ def test_a_replica_dies_under_load_and_the_bill_is_what_was_delivered(
         buyers = [Buyer(server, f"{n}") for n, server in enumerate(servers)]
         for buyer in buyers:
             buyer.start()
-        stack.callback(lambda: [buyer.ending.set() for buyer in buyers])
+        for buyer in buyers:
+            stack.callback(buyer.ending.set)
         await_sales(buyers)
         before = find_replicas(cluster)
         os.kill(before[0], signal.SIGKILL)

@@ -58,7 +58,7 @@ async def test_vectors_come_back_in_the_order_of_the_items(engine: RayEngine) ->
     items = [picture(1), text(3), picture(2), text(4), picture(1)]
     mixed = await engine.embed(items, soon())
     alone = [(await engine.embed([item], soon()))[0] for item in items]
-    assert all(np.array_equal(a, b) for a, b in zip(mixed, alone, strict=True))
+    np.testing.assert_array_equal(mixed, alone)
     assert mixed[0].dtype == np.float32  # type: ignore[union-attr]
 
 
