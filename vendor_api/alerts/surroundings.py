@@ -24,7 +24,8 @@ def look_at_engines(states: Iterable[tuple[str, EngineState]]) -> Iterator[Alert
     if dead:
         yield raise_alert(
             "engine_down",
-            f"The engine of {enumerate_subjects(dead)} is down: restart the server.",
+            f"The engine of {enumerate_subjects(dead)} is down: if it does not come back by itself, "
+            "restart the server; on Ray see `vl2v-vendor engine status`.",
         )
 
 

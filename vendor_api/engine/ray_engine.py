@@ -7,7 +7,7 @@ charged.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,6 +17,7 @@ from vendor_api.engine.base import (
     EngineUnavailable,
     Item,
     ItemFailure,
+    LaneLoad,
     ModelInfo,
     ServedModel,
 )
@@ -28,6 +29,7 @@ from vendor_api.refusal import Refusal
 from vendor_api.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
+    from shared.wire import Modality
     from vendor_api.engine.local import ModelSpec
 
 TRIES = 4
@@ -91,6 +93,7 @@ class RayEngine:
         self._pause_s = pause_s
         self._waiting = 0
         self._queued_ms = 0.0
+        self._lanes: Mapping[Modality, LaneLoad] = {}
         self._queued_at = clock()
 
     async def embed(
@@ -119,11 +122,16 @@ class RayEngine:
     def state(self) -> EngineState:
         """See `Engine.state`; the queue is what the replica that answered last has said of its own."""
         passed_ms = (self._clock() - self._queued_at) * 1000
+        lanes = {
+            name: LaneLoad(max(0.0, load.queued_ms - passed_ms), load.item_ms)
+            for name, load in self._lanes.items()
+        }
         return EngineState(
             self._line.find_trouble() is None,
             max(0.0, self._queued_ms - passed_ms),
             self._line.info.revision,
             self._waiting,
+            lanes,
         )
 
     def close(self) -> None:
@@ -169,7 +177,7 @@ class RayEngine:
         raise EngineUnavailable(f"the engine was lost {TRIES} times: {reason}", 5.0)
 
     def _learn(self, reply: Reply) -> None:
-        self._queued_ms, self._queued_at = reply.queued_ms, self._clock()
+        self._queued_ms, self._lanes, self._queued_at = reply.queued_ms, reply.lanes, self._clock()
         for batch in reply.batches:
             self._observe(batch)
         if reply.changed and reply.refusal is not None:

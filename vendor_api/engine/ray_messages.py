@@ -2,14 +2,15 @@
 
 import json
 import struct
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from shared.codecs import Vector
-from vendor_api.engine.base import Item, ItemFailure
+from shared.wire import Modality
+from vendor_api.engine.base import Item, ItemFailure, LaneLoad
 from vendor_api.engine.batcher import BatchReport
 
 _LENGTH = struct.Struct("!I")
@@ -42,6 +43,8 @@ class Reply:
     """How long the model took; the rest of the caller's wait was queue and road."""
     queued_ms: float = 0.0
     """Estimated work that waits in this replica now."""
+    lanes: Mapping[Modality, LaneLoad] = field(default_factory=dict)
+    """The same by modality."""
     batches: Sequence[BatchReport] = ()
     """What it has computed since it last told anybody: each batch is told once."""
 
@@ -82,6 +85,7 @@ def pack_reply(reply: Reply) -> bytes:
         "changed": reply.changed,
         "model_s": reply.model_s,
         "queued_ms": reply.queued_ms,
+        "lanes": {name: asdict(load) for name, load in reply.lanes.items()},
         "batches": [asdict(batch) for batch in reply.batches],
     }
     return _join(head, np.asarray(vectors, dtype=np.float32).tobytes())
@@ -95,7 +99,8 @@ def unpack_reply(data: bytes) -> Reply:
     vectors = iter(np.frombuffer(octets, dtype=np.float32).reshape(count, -1) if count else ())
     outcomes = [failures.get(index) or next(vectors) for index in range(count + len(failures))]
     batches = [BatchReport(**batch) for batch in head.pop("batches")]
-    return Reply(outcomes, batches=batches, **head)
+    lanes = {name: LaneLoad(**load) for name, load in head.pop("lanes").items()}
+    return Reply(outcomes, batches=batches, lanes=lanes, **head)
 
 
 def _join(head: dict[str, Any], octets: bytes) -> bytes:

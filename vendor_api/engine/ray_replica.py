@@ -106,11 +106,14 @@ class ClipReplica:
                 refusal=str(error),
                 retry_after_s=error.retry_after_s,
                 queued_ms=self._batcher.state().queued_ms,
+                lanes=self._batcher.state().lanes,
             )
+        state = self._batcher.state()
         return Reply(
             outcomes,
             model_s=watch.seconds.get("model", 0.0),
-            queued_ms=self._batcher.state().queued_ms,
+            queued_ms=state.queued_ms,
+            lanes=state.lanes,
             batches=[self._untold.popleft() for _ in range(len(self._untold))],
         )
 

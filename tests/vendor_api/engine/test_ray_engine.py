@@ -126,7 +126,9 @@ async def test_a_replica_that_has_too_much_to_do_says_for_how_long(model: FakeMo
     with pytest.raises(EngineUnavailable, match="too much to do") as caught:
         await engine.embed([picture(n) for n in range(5)], soon())
     assert 0 < caught.value.retry_after_s < 5
-    assert engine.state().queued_ms > 0
+    state = engine.state()
+    assert state.load_of("image").queued_ms == state.queued_ms > 0
+    assert state.load_of("text").queued_ms == 0
     model.gate.set()
     assert not isinstance((await first)[0], ItemFailure)
 
