@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 # Processes that share the tests out, file by file; 0 runs them in this one, as a debugger wants.
 JOBS ?= logical
 
-.PHONY: setup demo test check mutate bench bench-full bench-ledger bench-client bench-dashboard bench-distill \
+.PHONY: setup demo test check mutate bench bench-full bench-ledger bench-client bench-dashboard bench-distill frontier \
 	bench-serving bench-spaces ideas peer screenshots unseen soak nightly clean
 
 setup: $(STAMP)
@@ -37,11 +37,17 @@ check: $(STAMP)
 mutate: $(STAMP)
 	$(BIN)/python tests/mutation/run.py
 
-# The core comparison, every style left out in turn, three seeds, with 4 shots and with all; hours,
-# goes on where `make demo` or an earlier `make bench` ended.
+# The core comparison, every style left out in turn, three seeds, with 4 shots and with all, settings fixed
+# beforehand; hours, goes on where `make demo` or an earlier `make bench` ended.
 bench: $(STAMP)
-	$(BIN)/python -m client.demo.folds --preset core --steps 400 --shots 4,all --out $(DEMO_OUT) \
+	$(BIN)/python -m client.demo.folds --preset core --steps 120 --trial-steps 0 --shots 4,all --out $(DEMO_OUT) \
 		--record tests/bench/lab/results.jsonl
+
+# Accuracy against paid queries on two styles, beside a teacher that is asked about every view.
+frontier: $(STAMP)
+	VL2V_HOME=$(DEMO_OUT)/client $(BIN)/vl2v frontier $(DEMO_OUT)/data --model icon-clip --target flat --target shaded \
+		--shares 0.25,1 --selections stratified --fresh-views local-dir:vendor_api/demo/teacher --seeds 3 \
+		--image-size 64 --steps 120 --lr 1e-3 --lambda 0.1 --out $(DEMO_OUT)/frontier
 
 # The same with every general method, one seed, short runs.
 bench-full: $(STAMP)
