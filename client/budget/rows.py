@@ -15,6 +15,7 @@ __all__ = ["count_delivered", "find_row", "read_row", "sum_paid", "write_failure
 
 _PLANNED = (
     "state",
+    "form",
     "max_cost_nanousd",
     "held_nanousd",
     "held_items",

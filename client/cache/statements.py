@@ -82,8 +82,10 @@ class _Made:
         self._order: Sequence[str] | None = compiled.positiontup if compiled.positional else None
 
     def fill(self, values: Mapping[str, Any]) -> Any:
-        """The parameters of one execution, as the driver takes them."""
+        """The parameters of one execution, as the driver takes them. Raises TypeError for one too many."""
         known = {**self._constants, **values}
+        if len(known) != len(self._constants):
+            raise TypeError(f"no such values in {self.text!r}: {known.keys() - self._constants}")
         return known if self._order is None else tuple([known[name] for name in self._order])
 
     def name_row(self, description: Sequence[Sequence[Any]]) -> Callable[..., Any]:

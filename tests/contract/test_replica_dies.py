@@ -172,8 +172,13 @@ def test_a_replica_dies_under_load_and_the_bill_is_what_was_delivered(
             503
         }
         check_bill(servers[0], postgres_url, sum(buyer.delivered for buyer in buyers))
-    status = cluster.run("status")
-    assert [(one["model"], one["running"]) for one in status] == [(MODEL, 2)]
+    # The process is there before it has loaded the model.
+    wait_until(lambda: read_running(cluster) == {MODEL: 2}, PATIENCE_SECONDS)
+
+
+def read_running(cluster: Cluster) -> dict[str, int]:
+    """Replicas of each model that can be asked, as the command tells."""
+    return {one["model"]: one["running"] for one in cluster.run("status")}
 
 
 def count_running(cluster: Cluster, before: list[int]) -> int:
