@@ -19,6 +19,9 @@ from torchvision.transforms import Compose
 from shared.probe import PROBE
 from shared.wire import Preprocessing
 
+BAND = 500_000
+"""Pixels copied at a time: about a millisecond."""
+
 __all__ = ["ModelNotFound", "PixelTransform", "hash_probe", "read_preprocessing"]
 
 
@@ -52,7 +55,7 @@ class PixelTransform:
         """
         if image.mode not in ("RGB", "L") or self._mode != "shortest":
             return self._transform_exactly(image)
-        pixels = torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1)[None]
+        pixels = torch.from_numpy(_copy(image.convert("RGB"))).permute(2, 0, 1)[None]
         width, height = image.size
         target = self._target(height, width)
         # Each pass clips to 0..255, so their order shows: Pillow starts with the height of tall images.
@@ -74,6 +77,18 @@ class PixelTransform:
         if height <= width:
             return self._size, int(self._size * width / height)
         return int(self._size * height / width), self._size
+
+
+def _copy(image: Image.Image) -> NDArray[np.uint8]:
+    """uint8[h, w, 3]. Pillow keeps the interpreter while it copies: no other thread waits longer than
+    for a band."""
+    width, height = image.size
+    pixels = np.empty((height, width, 3), dtype=np.uint8)
+    rows = max(1, BAND // width)
+    for top in range(0, height, rows):
+        end = min(top + rows, height)
+        pixels[top:end] = image.crop((0, top, width, end))
+    return pixels
 
 
 def hash_probe(transform: PixelTransform) -> str:

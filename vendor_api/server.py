@@ -3,6 +3,7 @@
 import errno
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from types import FrameType
 
@@ -16,6 +17,8 @@ from vendor_api.refusal import Refusal
 DRAIN_SECONDS = REQUEST_SECONDS + 15
 """A request under way is answered within its own limit; what hangs longer is a client that does not read."""
 KEEP_ALIVE_SECONDS = 75
+SWITCH_SECONDS = 0.0005
+"""A thread that wants the interpreter gets it within this: the engine's must not wait for the decoders'."""
 MAX_HEADER_BYTES = 64 * 1024
 """Request line and headers together."""
 
@@ -44,6 +47,7 @@ def url_of(listening: socket.socket) -> str:
 
 def run_server(app: FastAPI, listening: socket.socket, on_ready: Callable[[], None]) -> None:
     """Serve until SIGTERM (returns) or SIGINT (raises KeyboardInterrupt), after every answer is out."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     _Server(configure(app), app, on_ready).run(sockets=[listening])
 
 

@@ -15,7 +15,7 @@ class Workshop:
     """Made once a process; for one event loop."""
 
     def __init__(self, *, decode_threads: int | None, max_queued_ms: float) -> None:
-        """`decode_threads`: as many as cores when None. `max_queued_ms`: how much time's work may wait
+        """`decode_threads`: one for each core but one when None. `max_queued_ms`: how much time's work may wait
         for an engine before callers are told when to come back."""
         self.decoder = Decoder(decode_threads)
         self.desk = ThreadPoolExecutor(DESK_THREADS, "desk")

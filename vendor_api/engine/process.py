@@ -27,6 +27,8 @@ from vendor_api.engine.base import EngineLost, ModelInfo
 from vendor_api.engine.worker import Operation, read_info
 from vendor_api.refusal import Refusal
 
+CALM = {"OMP_WAIT_POLICY": "passive"}
+"""Threads that wait for each other sleep; spinning, they would keep decoders and the server off the cores."""
 PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0)
 """Seconds before a start that follows so many failed ones; the last for all further."""
 
@@ -156,7 +158,7 @@ class ModelProcess:
             [sys.executable, "-m", "vendor_api.engine.worker", json.dumps(given)],
             pass_fds=[end.fileno() for end in theirs],
             stdin=subprocess.DEVNULL,
-            env=os.environ | ({"OMP_NUM_THREADS": str(order.threads)} if order.threads else {}),
+            env=CALM | os.environ | _limit(order.threads),
         )
         for end in theirs:
             end.close()
@@ -264,6 +266,10 @@ class ModelProcess:
             worker.end()
         else:
             _log.info("engine_restarted", model=self._order.id)
+
+
+def _limit(threads: int | None) -> dict[str, str]:
+    return {"OMP_NUM_THREADS": str(threads)} if threads else {}
 
 
 def _is_stopped(pid: int) -> bool:

@@ -22,7 +22,7 @@ __all__ = ["IMAGES", "TEXTS", "SideBySide", "cut"]
 
 
 class SideBySide:
-    """An encoder that uses `cores` threads of one core each; a lone item has all cores to itself."""
+    """An encoder that uses `cores` threads of one core each; a lone image has all cores to itself."""
 
     def __init__(self, cores: int | None = None) -> None:
         self._cores = cores or len(os.sched_getaffinity(0))
@@ -34,7 +34,7 @@ class SideBySide:
         self, encode: Callable[[NDArray[Any]], Vector], largest: int, items: NDArray[Any]
     ) -> Vector:
         """float32[n, d]: what `encode` makes of `items`, `largest` at a time; any thread may call."""
-        if self._cores == 1 or len(items) == 1:
+        if self._cores == 1 or (len(items) == 1 and largest == IMAGES):
             return encode(items)
         return np.concatenate(list(self._pool.map(encode, cut(items, self._cores, largest))))
 

@@ -61,9 +61,9 @@ def _measure_texts(model: ClipModel, seconds: float) -> dict[str, float]:
 
 
 def make_text(number: int) -> str:
-    """A caption of some ten tokens, unlike every other."""
-    words = ("dog", "cat", "house", "tree", "car", "boat", "bird", "horse")
-    return f"a photo of a {words[number % 8]} and a {words[number // 8 % 8]}, number {number}"
+    """A caption of some dozen tokens, unlike every other up to 16 ** 7."""
+    words = "dog cat house tree car boat bird horse fish cow man girl boy bus train beach".split()
+    return "a photo of " + " ".join(words[number // 16**place % 16] for place in range(7))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from vendor_api.engine.shares import SideBySide, cut
+from vendor_api.engine.shares import IMAGES, TEXTS, SideBySide, cut
 
 
 @given(items=st.integers(1, 70), cores=st.integers(1, 9), largest=st.integers(1, 20))
@@ -36,13 +36,18 @@ def test_rows_come_back_in_their_places_whichever_share_is_done_first() -> None:
     assert vectors[:, 0].tolist() == list(range(8))
 
 
-def test_a_lone_item_is_encoded_by_the_thread_that_asks() -> None:
-    def encode(items: NDArray[Any]) -> NDArray[np.float32]:
-        return np.full((len(items), 1), threading.get_ident() % 1000, dtype=np.float32)
+def test_a_lone_image_has_every_core_and_a_lone_text_one() -> None:
+    threads: list[threading.Thread] = []
 
-    own = threading.get_ident() % 1000
-    assert SideBySide(2)(encode, 4, np.arange(1))[0, 0] == own
-    assert SideBySide(1)(encode, 4, np.arange(9))[0, 0] == own
+    def encode(items: NDArray[Any]) -> NDArray[np.float32]:
+        threads.append(threading.current_thread())
+        return np.zeros((len(items), 1), dtype=np.float32)
+
+    SideBySide(2)(encode, IMAGES, np.arange(1))
+    SideBySide(1)(encode, IMAGES, np.arange(9))
+    SideBySide(2)(encode, TEXTS, np.arange(1))
+    own = threading.current_thread()
+    assert [thread is own for thread in threads] == [True, True, False]
 
 
 def test_what_is_wrong_with_one_share_is_told() -> None:
