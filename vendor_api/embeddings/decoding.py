@@ -32,8 +32,8 @@ class Decoder:
     """
 
     def __init__(self, threads: int | None = None) -> None:
-        """`threads`: as many as cores when None."""
-        self.threads = threads or count_cores()
+        """`threads`: one for each core but one when None; that one is the model's."""
+        self.threads = threads or max(1, count_cores() - 1)
         self._pool = ThreadPoolExecutor(self.threads, "decode", _prepare_thread)
         self._ms_per_pixel = 10.0 / 1e6
 
@@ -61,8 +61,7 @@ class Decoder:
 
 def count_cores() -> int:
     """Cores that this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, (cores or 1) - 1)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _prepare_thread() -> None:

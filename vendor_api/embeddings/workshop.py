@@ -15,8 +15,8 @@ class Workshop:
     """Made once a process; for one event loop."""
 
     def __init__(self, *, decode_threads: int | None, max_queued_ms: float) -> None:
-        """`decode_threads`: one for each core but one when None. `max_queued_ms`: how much time's work may wait
-        for an engine before callers are told when to come back."""
+        """`decode_threads`: one for each core but one when None. `max_queued_ms`: how much time's work
+        may wait for an engine before callers are told when to come back."""
         self.decoder = Decoder(decode_threads)
         self.desk = ThreadPoolExecutor(DESK_THREADS, "desk")
         """For short work that must not wait for pictures: reading, tokenising, rotating."""
