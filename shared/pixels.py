@@ -87,7 +87,7 @@ def _copy(image: Image.Image) -> NDArray[np.uint8]:
     rows = max(1, BAND // width)
     for top in range(0, height, rows):
         end = min(top + rows, height)
-        pixels[top:end] = image.crop((0, top, width, end))
+        pixels[top:end] = np.asarray(image.crop((0, top, width, end)))
     return pixels
 
 

@@ -263,10 +263,11 @@ class Batcher:
         outcomes = self._encode([entry.item for entry in batch], lane)
         seconds = self._clock() - began
         self._lanes[lane].learn(len(batch), seconds)
+        failed = sum(isinstance(outcome, ItemFailure) for outcome in outcomes)
+        # Before the answers: whoever has one may look for its batch in the metrics.
+        self._observe(BatchReport(lane, len(batch), seconds, failed, self._lanes[lane].max_items))
         for entry, outcome in zip(batch, outcomes, strict=True):
             entry.ticket.resolve(entry.index, outcome)
-        failed = sum(isinstance(outcome, ItemFailure) for outcome in outcomes)
-        self._observe(BatchReport(lane, len(batch), seconds, failed, self._lanes[lane].max_items))
 
     def _encode(self, items: list[Item], lane: LaneName) -> list[Vector | ItemFailure]:
         encode = self._model.encode_texts if lane == "text" else self._model.encode_images
