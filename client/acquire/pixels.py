@@ -1,7 +1,6 @@
 """Pictures as the model reads them, made here: the vendor then decodes and resizes nothing."""
 
 import io
-import os
 import threading
 from collections.abc import Callable
 
@@ -11,6 +10,7 @@ from PIL import Image
 
 from client.data.inspection import FORMATS
 from client.errors import UsageError
+from shared.cores import count_cores
 from shared.wire import ModelDocument, Preprocessing
 
 Transform = Callable[[Image.Image], NDArray[np.uint8]]
@@ -64,7 +64,7 @@ class Pixels:
         self._lock = threading.Lock()
         self._transform: Transform | None = None
         # A large picture is many megabytes while it is decoded: never one for every request.
-        self._decoding = threading.BoundedSemaphore(os.cpu_count() or 1)
+        self._decoding = threading.BoundedSemaphore(count_cores())
 
     @property
     def side(self) -> int:

@@ -1,6 +1,5 @@
 """Where a result comes from: the commit of this code, the machine and the day."""
 
-import os
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -8,6 +7,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from shared.cores import count_cores
 
 GIT_SECONDS = 20
 
@@ -23,9 +24,7 @@ def describe_provenance() -> dict[str, Any]:
         "changed": changed,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "processor": _read_processor(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": count_cores(),
         "torch": _read_version("torch"),
     }
 

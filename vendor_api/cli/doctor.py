@@ -1,6 +1,5 @@
 """`vl2v-vendor doctor`: what stands between this machine and a running vendor."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -9,9 +8,11 @@ from functools import partial
 import typer
 from sqlalchemy.exc import DBAPIError
 
+from shared.cores import count_cores
 from shared.migrating import pending
 from vendor_api.cli.serve import ModelOption, find_prices, merge_settings, missing_price
 from vendor_api.cli.shell import JsonFlag, Shell, explain
+from vendor_api.embeddings.decoding import choose_threads
 from vendor_api.engine.local import ModelSpec, load_clip, parse_models, read_manner
 from vendor_api.refusal import Refusal
 from vendor_api.settings import VendorSettings
@@ -110,8 +111,8 @@ def _look_at_port(settings: VendorSettings) -> str:
 
 
 def _look_at_threads(settings: VendorSettings) -> Finding:
-    cores = len(os.sched_getaffinity(0))
-    model, decode = settings.threads or cores, settings.decode_threads or cores
+    cores = count_cores()
+    model, decode = settings.threads or cores, settings.decode_threads or choose_threads()
     says = f"{model} for the model and {decode} for decoding, on {cores} cores"
     if model > cores:
         return Finding("threads", False, f"{says}: set VENDOR_THREADS={cores} or less")

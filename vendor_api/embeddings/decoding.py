@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from shared.cores import count_cores
 from shared.errors import ErrorCode
 from shared.wire import ItemError
 from vendor_api.embeddings.images import ImageRefused, open_image
@@ -19,7 +20,7 @@ LOWEST = 19
 SMALLEST = 100_000
 """Pixels: what a smaller picture takes is not in its pixels."""
 
-__all__ = ["Decoder", "Drawn", "count_cores"]
+__all__ = ["Decoder", "Drawn", "choose_threads"]
 
 Drawn = Pixels | ItemError | ItemFailure
 
@@ -32,8 +33,8 @@ class Decoder:
     """
 
     def __init__(self, threads: int | None = None) -> None:
-        """`threads`: one for each core but one when None; that one is the model's."""
-        self.threads = threads or max(1, count_cores() - 1)
+        """`threads`: those of `choose_threads` when None."""
+        self.threads = threads or choose_threads()
         self._pool = ThreadPoolExecutor(self.threads, "decode", _prepare_thread)
         self._ms_per_pixel = 10.0 / 1e6
 
@@ -59,9 +60,9 @@ class Decoder:
         self._pool.shutdown()
 
 
-def count_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def choose_threads() -> int:
+    """How many pictures are decoded at a time unless the settings say: one for each core but the model's."""
+    return max(1, count_cores() - 1)
 
 
 def _prepare_thread() -> None:

@@ -4,7 +4,6 @@ On a processor this beats one batch on all cores: cores that share every matrix 
 other at each of its hundreds of barriers, and for whatever else the slower of them had to do.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.codecs import Vector
+from shared.cores import count_cores
 from shared.openclip import limit_threads
 
 IMAGES, TEXTS = 4, 16
@@ -25,7 +25,7 @@ class SideBySide:
     """An encoder that uses `cores` threads of one core each; a lone image has all cores to itself."""
 
     def __init__(self, cores: int | None = None) -> None:
-        self._cores = cores or len(os.sched_getaffinity(0))
+        self._cores = cores or count_cores()
         self._pool = ThreadPoolExecutor(
             self._cores, "share", initializer=limit_threads, initargs=(1,)
         )

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from shared.cores import count_cores
 from shared.wire import ItemError
 from tests.vendor_api.embeddings.test_money import wait_until
-from vendor_api.embeddings.decoding import NICENESS, Decoder, count_cores
+from vendor_api.embeddings.decoding import NICENESS, Decoder
 
 
 class Slow:
