@@ -1,11 +1,13 @@
-"""A model's linear layers with weights that oneDNN has laid out for this processor, for inference.
+"""A model's linear and convolution layers with weights that oneDNN has laid out for this processor.
 
 torch hands fp32 products to MKL, which on processors not of its maker reaches less than half of what
-oneDNN does, and lays bf16 weights out anew for every product. Same weights, same sums; only their
-order differs, as it does between any two processors. Heavy: imports torch.
+oneDNN does, and lays bf16 weights and those of convolutions out anew for every product. Same weights,
+same sums; only their order differs, as it does between any two processors. For inference. Heavy:
+imports torch.
 """
 
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +36,30 @@ class PackedLinear(nn.Module):
         return _multiply(x, self._packed, self.bias)
 
 
+class PackedConvolution(nn.Module):
+    """`nn.Conv2d` for inference, packed by the first picture; `weight` keeps its type and shape only."""
+
+    def __init__(self, plain: nn.Conv2d) -> None:
+        super().__init__()
+        padding = cast("tuple[int, int]", plain.padding)
+        self._manner = (list(padding), list(plain.stride), list(plain.dilation), plain.groups)
+        self.weight = torch.empty((), dtype=plain.weight.dtype).expand(plain.weight.shape)
+        self.bias = plain.bias
+        self._plain: Tensor | None = plain.weight.detach()
+        self._packed: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """float[n, out, h', w'] of float[n, in, h, w]."""
+        plain = self._plain
+        if plain is not None:
+            # The best layout depends on the picture's size. Two threads may do this at once: both rightly.
+            self._packed = torch.ops.mkldnn._reorder_convolution_weight(
+                plain, *self._manner, list(x.shape)
+            )
+            self._plain = None
+        return _convolve(x, self._packed, self.bias, self._manner)
+
+
 class PackedAttention(nn.Module):
     """`nn.MultiheadAttention` of a sequence to itself, batch first, for inference."""
 
@@ -58,14 +84,26 @@ class PackedAttention(nn.Module):
 def can_pack(dtype: torch.dtype) -> bool:
     """Whether this torch, on this processor, multiplies packed weights and gets the same."""
     generator = torch.Generator().manual_seed(0)
-    x, weight = (torch.randn(shape, generator=generator).to(dtype) for shape in ((3, 64), (32, 64)))
-    try:
-        packed = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
-        apart = (_multiply(x, packed, None) - F.linear(x, weight)).abs().max()
-    except (AttributeError, NotImplementedError, RuntimeError):
-        # The operators are the compiler's own: another version may not have them.
-        return False
-    return float(apart) <= TOLERANCE[dtype]
+    linear, convolution = nn.Linear(64, 32), nn.Conv2d(64, 32, 3, padding=1)
+    with torch.inference_mode():
+        try:
+            return all(
+                _agree(layer, packed, torch.randn(shape, generator=generator), dtype)
+                for layer, packed, shape in (
+                    (linear, lambda layer: PackedLinear(layer.weight, layer.bias), (3, 64)),
+                    (convolution, PackedConvolution, (2, 64, 5, 5)),
+                )
+            )
+        except (AttributeError, NotImplementedError, RuntimeError):
+            # The operators are the compiler's own: another version may not have them.
+            return False
+
+
+def _agree(
+    layer: nn.Module, pack: Callable[[Any], nn.Module], x: Tensor, dtype: torch.dtype
+) -> bool:
+    layer, x = layer.to(dtype), x.to(dtype)
+    return float((pack(layer)(x) - layer(x)).abs().max()) <= TOLERANCE[dtype]
 
 
 @torch.inference_mode()
@@ -76,6 +114,8 @@ def pack_weights(model: nn.Module) -> None:
             setattr(model, name, PackedLinear(child.weight, child.bias))
         elif type(child) is nn.MultiheadAttention and _attends_to_itself(model, child):
             setattr(model, name, PackedAttention(child))
+        elif type(child) is nn.Conv2d and _pads_with_zeros(child):
+            setattr(model, name, PackedConvolution(child))
         else:
             pack_weights(child)
 
@@ -84,6 +124,17 @@ def _attends_to_itself(parent: nn.Module, attention: nn.MultiheadAttention) -> b
     """Of open_clip's blocks; its poolers attend to a query of their own."""
     plain = attention.batch_first and attention._qkv_same_embed_dim and attention.bias_k is None
     return plain and type(parent).__name__ == "ResidualAttentionBlock"
+
+
+def _pads_with_zeros(layer: nn.Conv2d) -> bool:
+    return layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+
+
+def _convolve(
+    x: Tensor, packed: Tensor | None, bias: Tensor | None, manner: tuple[Any, ...]
+) -> Tensor:
+    product = torch.ops.mkldnn._convolution_pointwise(x, packed, bias, *manner, "none", [], "")
+    return cast("Tensor", product)
 
 
 def _multiply(x: Tensor, packed: Tensor, bias: Tensor | None) -> Tensor:

@@ -2,7 +2,8 @@
 
     python -m tests.bench.client_load URL KEY BODIES --at-once N
 
-asyncio streams without an HTTP library; an answer is read to its end and thrown away. Prints JSON.
+asyncio streams without an HTTP library; an answer is read to its end and thrown away. A vendor that has
+too much to do is asked again when it says. Prints JSON.
 """
 
 import argparse
@@ -17,6 +18,8 @@ from client.api.calls import EMBED_PATHS
 from shared.frames import FRAMES
 from shared.wire import Modality
 from tests.ledger.tiny import MODEL
+
+TRIES = 5
 
 __all__ = ["read_bodies", "write_bodies"]
 
@@ -51,9 +54,13 @@ async def send_all(
     async def work(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for number, (modality, body) in waiting:
             more = f"idempotency-key: load-{number}\r\ncontent-length: {len(body)}\r\n\r\n"
-            writer.write(f"POST {EMBED_PATHS[modality]}{head}{more}".encode() + body)
-            await writer.drain()
-            await _read_answer(reader)
+            request = f"POST {EMBED_PATHS[modality]}{head}{more}".encode() + body
+            for _ in range(TRIES):
+                if (wait_s := await _ask(reader, writer, request)) is None:
+                    break
+                await asyncio.sleep(wait_s)
+            else:
+                raise SystemExit(f"request {number} was refused {TRIES} times")
 
     began = time.perf_counter()
     await asyncio.gather(*(work(*lane) for lane in lanes))
@@ -63,11 +70,19 @@ async def send_all(
     return seconds
 
 
-async def _read_answer(reader: asyncio.StreamReader) -> None:
+async def _ask(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
+) -> float | None:
+    """None: it was answered; else the seconds that an overloaded vendor asks for."""
+    writer.write(request)
+    await writer.drain()
     head = (await reader.readuntil(b"\r\n\r\n")).decode().lower().split("\r\n")
-    assert " 200 " in head[0], head[0]
     fields = dict(line.split(": ", 1) for line in head[1:] if line)
     await reader.readexactly(int(fields["content-length"]))
+    if " 503 " in head[0]:
+        return int(fields["retry-after-ms"]) / 1000
+    assert " 200 " in head[0], head[0]
+    return None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -67,3 +67,26 @@ def test_layers_of_another_kind_are_left_alone() -> None:
     assert type(model[0]) is Low
     assert type(pooler.attn) is nn.MultiheadAttention
     torch.testing.assert_close(model(x), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_convolutions_of_every_manner_compute_the_same(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 16, 4, stride=4, bias=False),
+        nn.Conv2d(16, 16, 3, padding=2, dilation=2),
+        nn.Conv2d(16, 16, 3, padding="same"),
+        nn.Conv2d(16, 16, 3, padding=1, groups=16),
+        nn.Conv2d(16, 16, 3, padding=1, padding_mode="reflect"),
+    )
+    model = model.to(dtype).eval().requires_grad_(False)
+    first, more = (torch.randn(n, 3, 32, 32).to(dtype) for n in (2, 9))
+    expected = model(first), model(more)
+    pack_weights(model)
+    assert [type(layer) is nn.Conv2d for layer in model] == [False, False, True, False, True]
+    with torch.inference_mode():
+        for x, y in zip((first, more), expected, strict=True):
+            near = 1e-5 if dtype == torch.float32 else 0.05
+            torch.testing.assert_close(model(x), y, atol=near, rtol=0)
+    assert model[0].weight.shape == (16, 3, 4, 4)
+    assert model[0].weight.dtype == dtype

@@ -32,6 +32,8 @@ class _Lane:
 
     promises: Promises = field(default_factory=Promises)
     pace: Pace = field(default_factory=Pace)
+    each_ms: float = 0.0
+    """What an item of the last request that came was estimated at, decoding included."""
     coming_ms: float = 0.0
     """Work that was let in and has not reached the engine."""
 
@@ -95,6 +97,7 @@ class Entrance:
         name: Modality = "image" if any(ask.modality == "image" for ask in asks) else "text"
         lane, loads = self._lanes[name], self._read_lanes()
         work_ms = sum(self._estimate(ask, loads[ask.modality]) for ask in asks)
+        lane.each_ms = work_ms / len(asks)
         load = self._read_load(lane, loads[name])
         refused = lane.promises.ask(caller, work_ms, load, self._clock())
         if refused is not None:
@@ -123,7 +126,7 @@ class Entrance:
 
     def _read_load(self, lane: _Lane, load: LaneLoad) -> Load:
         pace = lane.pace.value
-        bound_ms = min(self._max_queued_ms * pace, MAX_WAITING * load.item_ms)
+        bound_ms = min(self._max_queued_ms * pace, MAX_WAITING * max(load.item_ms, lane.each_ms))
         return Load(load.queued_ms + lane.coming_ms, bound_ms, pace)
 
 

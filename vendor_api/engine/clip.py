@@ -15,7 +15,7 @@ from shared.openclip import LOCAL_DIR, ModelNotFound, OpenClip, Precision, load_
 from shared.pixels import hash_probe
 from shared.tokens import TokenizedTexts
 from vendor_api.engine.base import ModelInfo, Pixels, Runtime
-from vendor_api.engine.shares import IMAGES, TEXTS, SideBySide
+from vendor_api.engine.shares import TEXTS, SideBySide
 from vendor_api.refusal import Refusal
 
 __all__ = ["ClipModel"]
@@ -77,7 +77,10 @@ class ClipModel:
     def share_cores(self, cores: int | None) -> None:
         """Compute each batch in shares, one core each, from now on."""
         side_by_side = SideBySide(cores)
-        self._encode_images = partial(side_by_side, self._clip.encode_images, IMAGES)
+        images = self._clip.encode_images
+        side = self.info.preprocessing.image_size
+        largest = side_by_side.find_largest(images, np.zeros((side, side, 3), np.uint8))
+        self._encode_images = partial(side_by_side, images, largest)
         self._encode_texts = partial(side_by_side, self._clip.encode_texts, TEXTS)
 
     def use_onnx(self, threads: int | None) -> None:
