@@ -32,6 +32,7 @@ from vendor_api.db import open_database, read_clock
 from vendor_api.engine.base import ModelInfo, ServedModel
 from vendor_api.engine.batcher import Batcher
 from vendor_api.engine.local import Manner, ModelSpec, load_served
+from vendor_api.engine.trial import measure_item_ms
 from vendor_api.ledger import Ledger
 from vendor_api.ledger.accounts import create_account
 from vendor_api.ledger.prices import set_prices
@@ -96,7 +97,10 @@ def load_model(weights: str | None) -> ServedModel:
     """The projection, or a real model as a vendor serves it."""
     if weights is not None:
         return load_served(ModelSpec(MODEL, weights), manner=Manner())
-    return ServedModel(Projection.info, TinyPreparation(), Batcher(Projection()))
+    model = Projection()
+    return ServedModel(
+        model.info, TinyPreparation(), Batcher(model, item_ms=measure_item_ms(model))
+    )
 
 
 def open_shop(url: str) -> str:

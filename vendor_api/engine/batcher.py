@@ -7,12 +7,13 @@ work; there is no timer. Texts never wait behind a queue of images, nor the reve
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from shared.codecs import Vector
+from shared.wire import Modality
 from vendor_api import failpoints
 from vendor_api.engine.base import (
     USUAL_ITEM_MS,
@@ -77,6 +78,7 @@ class BatchReport:
 class Batcher:
     """`Engine` over a `Model`, which only the batcher's own thread calls.
 
+    `item_ms`: what an item is believed to take, until batches have told.
     `find_trouble`: why the model cannot compute now, or None; a batcher with trouble is not alive.
     `close_model`: called when the batcher has ended.
     """
@@ -86,6 +88,7 @@ class Batcher:
         model: Model,
         *,
         limits: BatcherLimits = DEFAULT_LIMITS,
+        item_ms: Mapping[Modality, float] = USUAL_ITEM_MS,
         prepare_thread: Callable[[], None] = lambda: None,
         observe: Callable[[BatchReport], None] = lambda report: None,
         find_trouble: Callable[[], str | None] = lambda: None,
@@ -100,8 +103,8 @@ class Batcher:
         self._close_model = close_model
         self._clock = clock
         self._lanes: dict[LaneName, Lane] = {
-            "text": Lane("text", USUAL_ITEM_MS["text"], limits.max_texts),
-            "image": Lane("image", USUAL_ITEM_MS["image"], limits.max_images),
+            "text": Lane("text", item_ms["text"], limits.max_texts),
+            "image": Lane("image", item_ms["image"], limits.max_images),
         }
         self._text_came = -float("inf")
         self._turn: LaneName = "text"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from vendor_api.engine.base import Runtime, ServedModel
 from vendor_api.engine.batcher import DEFAULT_LIMITS, Batcher, BatcherLimits, BatchReport
 from vendor_api.engine.ray_engine import RayEngine, load_ray
+from vendor_api.engine.trial import measure_item_ms
 from vendor_api.refusal import Refusal
 from vendor_api.settings import DEFAULT_RAY_ADDRESS, VendorSettings
 
@@ -123,6 +124,7 @@ def _load_thread(
     engine = Batcher(
         clip,
         limits=limits,
+        item_ms=measure_item_ms(clip),
         prepare_thread=lambda: limit_threads(threads) if threads else None,
         observe=report,
     )
@@ -145,12 +147,14 @@ def _load_process(
     )
     try:
         preparation = ClipPreparation(model.spec, worker.info, worker.fill)
-    except Refusal:
+        item_ms = measure_item_ms(worker)
+    except Exception:
         worker.close()
         raise
     engine = Batcher(
         worker,
         limits=limits,
+        item_ms=item_ms,
         observe=report,
         find_trouble=worker.find_trouble,
         close_model=worker.close,

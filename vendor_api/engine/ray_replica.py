@@ -6,14 +6,16 @@ the same time is computed together, as it is inside one server.
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from shared.wire import Modality
 from vendor_api.engine.base import EngineUnavailable, Model, Runtime
 from vendor_api.engine.batcher import Batcher, BatcherLimits, BatchReport
 from vendor_api.engine.local import Device, Precision
 from vendor_api.engine.ray_messages import Ask, Reply, pack_reply, unpack_ask
+from vendor_api.engine.trial import measure_item_ms
 from vendor_api.engine.worker import write_info
 from vendor_api.stopwatch import Stopwatch
 
@@ -62,6 +64,7 @@ class ClipReplica:
         self,
         order: ReplicaOrder,
         load: Callable[[ReplicaOrder], Any] = load_model,
+        measure: Callable[[Model], Mapping[Modality, float]] = measure_item_ms,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Load the model. Raises Refusal or ModelNotFound when it cannot be had."""
@@ -75,6 +78,7 @@ class ClipReplica:
         self._batcher = Batcher(
             model,
             limits=BatcherLimits(max_queued_ms=order.max_queued_ms),
+            item_ms=measure(model),
             prepare_thread=lambda: _limit_threads(order.threads),
             observe=self._untold.append,
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.vendor_api.conftest import INFO, FakeModel
-from vendor_api.engine.base import ModelInfo
+from vendor_api.engine.base import USUAL_ITEM_MS, ModelInfo
 from vendor_api.engine.ray_replica import ClipReplica, ReplicaOrder
 
 
@@ -14,7 +14,7 @@ def make_replica(model: Any = None, *, max_queued_ms: float = 10_000.0) -> ClipR
     loaded: Any = FakeModel() if model is None else model
     loaded.fill = 0
     order = ReplicaOrder(INFO.id, "fake", max_queued_ms=max_queued_ms)
-    return ClipReplica(order, load=lambda _: loaded)
+    return ClipReplica(order, load=lambda _: loaded, measure=lambda _: USUAL_ITEM_MS)
 
 
 @dataclass
