@@ -1,6 +1,6 @@
 """From what was computed and paid to the bytes that leave: OpenAI's shape, widened, or bare octets."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,8 @@ class Delivery:
     body: bytes
     headers: dict[str, str]
     media_type: str = JSON
+    afterwards: Callable[[], None] = lambda: None
+    """To be called when it is out, or cannot be sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from vendor_api.dependencies import (
     Shop,
     require_scope,
 )
+from vendor_api.embeddings.answer import Delivery
 from vendor_api.embeddings.description import ERRORS, IN_OCTETS
 from vendor_api.embeddings.requests import parse_idempotency_key, parse_request, read_items
 from vendor_api.embeddings.service import Call
@@ -88,13 +89,23 @@ async def answer(request: Request, shop: Shop, call: Call) -> Response:
             delivery = await asyncio.shield(paying)
         except ClientGone:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-    return _Answer(delivery.body, headers=delivery.headers, media_type=delivery.media_type)
+    return _Answer(delivery)
 
 
 class _Answer(Response):
     """Sent at once, unless a failpoint wants to be passed half-way through."""
 
+    def __init__(self, delivery: Delivery) -> None:
+        super().__init__(delivery.body, headers=delivery.headers, media_type=delivery.media_type)
+        self._afterwards = delivery.afterwards
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._send(scope, receive, send)
+        finally:
+            self._afterwards()
+
+    async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not failpoints.is_armed("mid_body"):
             await super().__call__(scope, receive, send)
             return

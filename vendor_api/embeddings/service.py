@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import NoReturn
 
 from shared.digests import digest_request
@@ -114,16 +115,16 @@ class Counter:
             rotation=rotation,
         )
         try:
-            with passage:
-                settlement = await self._meter.sell(order, work.run, call.watch)
+            with passage, work:
+                settlement = await self._meter.sell(
+                    order, work.run, call.watch, prepare=work.prepare
+                )
         except NothingDelivered:
             # The work knows lines, the client its items.
             raise refuse_all(find_problems(asks, quote, work), atomic=terms.atomic) from None
         except VendorError as error:
             raise _restate(error, terms) from error.__cause__
         self._count(model.info.id, asks, quote, work, settlement)
-        sent = [vector for vector in work.vectors if vector is not None]
-        self._coverage.observe(order.account_id, order.revision, sent)
         name = name_model(model.info, space)
         space_id = None if space is None else space.id
         with call.watch.measure("encode"):
@@ -131,7 +132,9 @@ class Counter:
                 Sale(terms, model.info, name, asks, quote, work, settlement, space_id)
             )
         delivery.headers[SERVER_TIMING] = call.watch.header()
-        return delivery
+        sent = [vector for vector in work.vectors if vector is not None]
+        observe = partial(self._coverage.observe, order.account_id, order.revision, sent)
+        return replace(delivery, afterwards=observe)
 
     async def _read(self, call: Call, info: ModelInfo) -> list[Ask]:
         if call.quick:

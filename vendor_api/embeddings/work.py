@@ -3,11 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from types import TracebackType
 
 from shared.codecs import Vector
 from shared.errors import ErrorCode
 from shared.wire import ItemError, ProblemItem
 from vendor_api import failpoints
+from vendor_api.embeddings.drawing import Drawing
 from vendor_api.embeddings.entrance import Passage
 from vendor_api.embeddings.requests import Ask
 from vendor_api.embeddings.results import Claims, Key, Results
@@ -17,7 +19,6 @@ from vendor_api.engine.base import (
     EngineUnavailable,
     Item,
     ItemFailure,
-    Pixels,
     ServedModel,
 )
 from vendor_api.errors import VendorError
@@ -41,7 +42,7 @@ class ClientGone(Exception):
 
 
 class Work:
-    """Computes once for each line of a quote and remembers what came out."""
+    """Computes once for each line of a quote and remembers what came out; use it in a `with`."""
 
     def __init__(  # noqa: PLR0913  (each is a seam of its own)
         self,
@@ -71,12 +72,36 @@ class Work:
         self._rotation = rotation
         self._failure: str | None = None
         """Of the machine, not of an item."""
+        self._drawing = Drawing(
+            asks,
+            decoder=workshop.decoder,
+            preparation=model.preparation,
+            watch=watch,
+            is_abandoned=self._is_abandoned,
+        )
         self._computed = False
         """Whether the engine was asked anything."""
         self.vectors: list[Vector | None] = [None] * len(asks)
         self.problems: list[ItemError | None] = [None] * len(asks)
         self.truncated: list[bool] = [False] * len(asks)
         self.tokens: list[int] = [0] * len(asks)
+
+    def __enter__(self) -> "Work":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Give up what was prepared and not asked for."""
+        self._drawing.drop()
+
+    def prepare(self) -> None:
+        """Begin to decode what `run` will most likely be asked for; nothing of it goes to the engine."""
+        lines = range(len(self._asks))
+        self._drawing.begin([line for line in lines if not self._results.knows(self._key(line))])
 
     async def run(self, lines: Sequence[bool]) -> list[bool]:
         """Which of the `lines` asked for have a vector now.
@@ -112,8 +137,7 @@ class Work:
         self, lines: Sequence[int], settle: Callable[[int, Vector | None], None]
     ) -> None:
         """Prepare and embed these lines; `settle` is told of each that went through the engine."""
-        with self._watch.measure("decode"):
-            prepared = await self._prepare(lines)
+        prepared = await self._prepare(lines)
         if self._is_abandoned():
             raise ClientGone
         self._check_problems()
@@ -146,12 +170,15 @@ class Work:
 
     async def _prepare(self, lines: Sequence[int]) -> dict[int, Item]:
         """Line → what the model reads; a line that is missing has a problem."""
-        texts = await self._tokenize(lines)
-        images = [line for line in lines if self._asks[line].modality == "image"]
-        share = self._workshop.decoder.share()
-        pixels = await asyncio.gather(*(self._draw(line, share) for line in images))
-        drawn = {line: one for line, one in zip(images, pixels, strict=True) if one is not None}
-        items: dict[int, Item] = {**texts, **drawn}
+        with self._watch.measure("decode"):
+            items = await self._tokenize(lines)
+        for line, drawn in (await self._drawing.finish(lines)).items():
+            if isinstance(drawn, ItemError):
+                self.problems[line] = drawn
+            elif isinstance(drawn, ItemFailure):
+                self._note(line, drawn)
+            else:
+                items[line] = drawn
         return {line: items[line] for line in lines if line in items}
 
     async def _tokenize(self, lines: Sequence[int]) -> dict[int, Item]:
@@ -169,22 +196,6 @@ class Work:
             self.truncated[line] = result.truncated[row]
             self.tokens[line] = result.counts[row]
         return dict(zip(texts, result.tokens, strict=True))
-
-    async def _draw(self, line: int, share: asyncio.Semaphore) -> Pixels | None:
-        ask = self._asks[line]
-        if ask.pixels is not None:
-            return ask.pixels
-        async with share:
-            if self._is_abandoned():
-                return None
-            drawn = await self._workshop.decoder.decode(self._model.preparation, ask.data, ask.area)
-        if isinstance(drawn, ItemError):
-            self.problems[line] = drawn
-            return None
-        if isinstance(drawn, ItemFailure):
-            self._note(line, drawn)
-            return None
-        return drawn
 
     def _is_abandoned(self) -> bool:
         """Whether the client has gone before there was anything to charge for."""

@@ -32,8 +32,10 @@ from vendor_api.ledger.commands import (
 )
 from vendor_api.ledger.ledger import Ledger
 from vendor_api.ledger.purchases import find_bought
+from vendor_api.metering.pricelist import PriceList
 from vendor_api.metering.quote import Quote
 from vendor_api.metering.refusals import translate
+from vendor_api.metering.trust import Trust
 from vendor_api.metrics import Metrics
 from vendor_api.stopwatch import Stopwatch
 
@@ -93,21 +95,41 @@ class Meter:
     def __init__(self, ledger: Ledger, metrics: Metrics) -> None:
         self._ledger = ledger
         self._metrics = metrics
+        self._pricelist = PriceList(ledger)
+        self._trust = Trust()
 
-    async def prices(self, model: str) -> dict[Modality, Price]:
-        """Both prices of a model, or nothing when it is not for sale."""
-        async with self._ask("prices"):
-            prices = await self._ledger.prices(model)
+    async def prices(self, model: str) -> Mapping[Modality, Price]:
+        """Both prices of a model, see `PriceList`, or nothing when it is not for sale."""
+        prices = self._pricelist.recall(model)
+        if prices is None:
+            async with self._ask("prices"):
+                prices = await self._pricelist.read(model)
         return prices if {"image", "text"} <= prices.keys() else {}
 
-    async def sell(self, order: Order, work: Work, watch: Stopwatch | None = None) -> Settlement:
+    def forget_prices(self) -> None:
+        """To be told of a price that was set here: it counts for the next request."""
+        self._pricelist.forget()
+
+    async def sell(
+        self,
+        order: Order,
+        work: Work,
+        watch: Stopwatch | None = None,
+        *,
+        prepare: Callable[[], None] = lambda: None,
+    ) -> Settlement:
         """Hold the price, do the work, charge for the lines it delivered: in this order, or not at all.
 
         `work` is told which lines to do, and answers which were delivered. Whatever it raises, the
         hold is given back; a NothingDelivered also spends the key. When this returns, the charge is
         committed. A replay does the lines that were paid for, and no other.
+
+        `prepare` begins what the work needs and nobody pays for. It is called while the price of a
+        trusted account's order is being held, see `Trust`; what it began may have been for nothing.
         """
         watch = watch or Stopwatch()
+        if self._trust.covers(order.account_id, order.quote.total_nanousd):
+            prepare()
         with watch.measure("reserve"):
             claim = await self._reserve(order)
         if isinstance(claim, Replay):
@@ -174,8 +196,10 @@ class Meter:
             async with self._ask("reserve"):
                 claim = await self._ledger.reserve(command)
         except VendorError as error:
+            self._trust.lose(order.account_id)
             self._count_key(_REFUSED.get(type(error.__cause__)))
             raise
+        self._trust.note(order.account_id, claim.available_nanousd)
         self._count_key("new" if isinstance(claim, Hold) else "replayed")
         notes.note(charge_id=claim.charge_id)
         return claim
@@ -188,6 +212,7 @@ class Meter:
         failed, repeated = _count_others(order, delivered)
         async with self._ask("capture"):
             receipt = await self._ledger.capture(hold, delivered, failed=failed, repeated=repeated)
+        self._trust.note(order.account_id, receipt.available_nanousd)
         notes.note(cost_usd=format_usd(receipt.cost_nanousd))
         return receipt
 
