@@ -5,8 +5,8 @@ computed only when it is asked for, since another process may be the one that is
 """
 
 import re
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Protocol
 
@@ -242,8 +242,8 @@ class Metrics:
         self.audit_seconds.set(report.seconds)
         self.audit_timestamp.set(report.at / SECOND)
 
-    @asynccontextmanager
-    async def ledger_operation(self, name: str) -> AsyncIterator[None]:
+    @contextmanager
+    def ledger_operation(self, name: str) -> Iterator[None]:
         """Time a ledger operation and count how it ended."""
         began, outcome = perf_counter(), OK
         try:

@@ -3,7 +3,6 @@
 Bare ASGI: at one small image a request, FastAPI and JSON would cost more than the door itself.
 """
 
-import asyncio
 from dataclasses import dataclass
 from typing import cast, get_args
 
@@ -19,6 +18,7 @@ from shared.errors import ErrorCode
 from shared.wire import Modality
 from vendor_api.auth.access import check_scope
 from vendor_api.dependencies import Shop, admit, recognise
+from vendor_api.embeddings.departure import Departure
 from vendor_api.embeddings.description import PATHS
 from vendor_api.embeddings.endpoints import CLIENT_CLOSED_REQUEST, answer
 from vendor_api.embeddings.requests import parse_idempotency_key
@@ -77,7 +77,7 @@ class BinaryRoute:
             upload.is_quick,
             named,
             request.state.request_id,
-            asyncio.Event(),
+            Departure(),
             admission,
             request.state.watch,
         )

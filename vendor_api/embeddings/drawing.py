@@ -55,7 +55,10 @@ class Drawing:
 
     async def _draw_all(self, lines: Sequence[int]) -> dict[int, Drawn]:
         with self._watch.measure("decode"):
-            drawn = await asyncio.gather(*map(self._draw, lines))
+            if len(lines) == 1:  # a lone picture is with its thread a turn of the loop sooner
+                drawn = [await self._draw(lines[0])]
+            else:
+                drawn = await asyncio.gather(*map(self._draw, lines))
         return {line: one for line, one in zip(lines, drawn, strict=True) if one is not None}
 
     async def _draw(self, line: int) -> Drawn | None:

@@ -21,6 +21,7 @@ from vendor_api.dependencies import (
     require_scope,
 )
 from vendor_api.embeddings.answer import Delivery
+from vendor_api.embeddings.departure import Departure
 from vendor_api.embeddings.description import ERRORS, IN_OCTETS
 from vendor_api.embeddings.requests import parse_idempotency_key, parse_request, read_items
 from vendor_api.embeddings.service import Call
@@ -71,7 +72,7 @@ async def create_embeddings(
         len(body) <= QUICK_BYTES,
         key,
         request.state.request_id,
-        asyncio.Event(),
+        Departure(),
         admission,
         request.state.watch,
     )
@@ -118,13 +119,13 @@ class _Answer(Response):
 
 
 @asynccontextmanager
-async def _watch_client(request: Request, gone: asyncio.Event) -> AsyncIterator[None]:
-    """Sets `gone` when the client closes the connection."""
+async def _watch_client(request: Request, gone: Departure) -> AsyncIterator[None]:
+    """Notes in `gone` that the client closes the connection."""
 
     async def watch() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
-        gone.set()
+        gone.note()
 
     watching = asyncio.create_task(watch())
     try:

@@ -15,6 +15,7 @@ from vendor_api.auth.access import check_model
 from vendor_api.auth.service import Principal
 from vendor_api.coverage import Coverage
 from vendor_api.embeddings.answer import Delivery, Sale, find_problems, write_answer
+from vendor_api.embeddings.departure import Departure
 from vendor_api.embeddings.entrance import Passage
 from vendor_api.embeddings.promises import Caller
 from vendor_api.embeddings.requests import Ask, count_refused
@@ -49,8 +50,8 @@ class Call:
     idempotency_key: str | None
     """None: the request cannot be replayed, and the vendor names it itself."""
     request_id: str
-    gone: asyncio.Event
-    """Set when the client has closed the connection."""
+    gone: Departure
+    """Noted when the client closes the connection."""
     admission: Admission
     """What the limits of the key say."""
     watch: Stopwatch

@@ -9,6 +9,7 @@ from shared.codecs import Vector
 from shared.errors import ErrorCode
 from shared.wire import ItemError, ProblemItem
 from vendor_api import failpoints
+from vendor_api.embeddings.departure import Departure
 from vendor_api.embeddings.drawing import Drawing
 from vendor_api.embeddings.entrance import Passage
 from vendor_api.embeddings.requests import Ask
@@ -54,7 +55,7 @@ class Work:
         workshop: Workshop,
         passage: Passage,
         deadline: float,
-        gone: asyncio.Event,
+        gone: Departure,
         terms: Terms,
         watch: Stopwatch,
         rotation: Rotation | None = None,
@@ -137,7 +138,7 @@ class Work:
         self, lines: Sequence[int], settle: Callable[[int, Vector | None], None]
     ) -> None:
         """Prepare and embed these lines; `settle` is told of each that went through the engine."""
-        prepared = await self._prepare(lines)
+        prepared = await self._prepare(lines) if lines else {}
         if self._is_abandoned():
             raise ClientGone
         self._check_problems()
@@ -153,6 +154,8 @@ class Work:
 
     async def _collect(self, claims: Claims) -> list[int]:
         """Take what other requests compute; the lines that they gave up are to be done here."""
+        if not claims.shared:
+            return []
         try:
             async with asyncio.timeout(self._deadline - time.monotonic()):
                 for line, future in claims.shared.items():
@@ -199,20 +202,17 @@ class Work:
 
     def _is_abandoned(self) -> bool:
         """Whether the client has gone before there was anything to charge for."""
-        return self._gone.is_set() and not any(vector is not None for vector in self.vectors)
+        return self._gone.happened and not any(vector is not None for vector in self.vectors)
 
     async def _embed(self, items: list[Item]) -> list[Vector | ItemFailure]:
         """The engine's outcomes; a client that goes while they wait their turn frees their place."""
         embedding = asyncio.ensure_future(
             self._model.engine.embed(items, self._deadline, self._watch)
         )
-        leaving = asyncio.ensure_future(self._gone.wait())
         try:
-            await asyncio.wait({embedding, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not embedding.done():
-                # The engine ignores this once it has begun: what is computed is then charged for.
-                embedding.cancel()
-            return await embedding
+            # The engine ignores this once it has begun: what is computed is then charged for.
+            with self._gone.told_to(embedding.cancel):
+                return await asyncio.shield(embedding)
         except asyncio.CancelledError:
             if embedding.cancelled():
                 raise ClientGone from None
@@ -220,8 +220,6 @@ class Work:
             raise
         except EngineUnavailable as error:
             raise _unavailable(error) from error
-        finally:
-            leaving.cancel()
 
     async def _rotate(self) -> None:
         """Take the vectors to the account's space, before anything is charged for them."""

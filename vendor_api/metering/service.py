@@ -5,10 +5,10 @@ The only caller of the ledger's writes to holds.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -42,6 +42,7 @@ from vendor_api.stopwatch import Stopwatch
 LEDGER_SECONDS = 10.0
 """A database that is silent for longer is answered for with 503; what it commits late is found again."""
 
+T = TypeVar("T")
 Work = Callable[[Sequence[bool]], Awaitable[Sequence[bool]]]
 """From the lines to do to the lines that were done."""
 
@@ -102,8 +103,7 @@ class Meter:
         """Both prices of a model, see `PriceList`, or nothing when it is not for sale."""
         prices = self._pricelist.recall(model)
         if prices is None:
-            async with self._ask("prices"):
-                prices = await self._pricelist.read(model)
+            prices = await self._ask("prices", self._pricelist.read(model))
         return prices if {"image", "text"} <= prices.keys() else {}
 
     def forget_prices(self) -> None:
@@ -130,6 +130,8 @@ class Meter:
         watch = watch or Stopwatch()
         if self._trust.covers(order.account_id, order.quote.total_nanousd):
             prepare()
+            # Then it is with its threads before the writer's thread wants the interpreter.
+            await asyncio.sleep(0)
         with watch.measure("reserve"):
             claim = await self._reserve(order)
         if isinstance(claim, Replay):
@@ -178,8 +180,7 @@ class Meter:
             revision=order.revision,
             lines=order.quote.lines,
         )
-        async with self._ask("bought"):
-            return await self._ledger.read(query)
+        return await self._ask("bought", self._ledger.read(query))
 
     async def _reserve(self, order: Order) -> Hold | Replay:
         command = Reserve(
@@ -193,8 +194,7 @@ class Meter:
             lines=order.quote.lines,
         )
         try:
-            async with self._ask("reserve"):
-                claim = await self._ledger.reserve(command)
+            claim = await self._ask("reserve", self._ledger.reserve(command))
         except VendorError as error:
             self._trust.lose(order.account_id)
             self._count_key(_REFUSED.get(type(error.__cause__)))
@@ -210,27 +210,26 @@ class Meter:
 
     async def _capture(self, hold: Hold, delivered: Sequence[bool], order: Order) -> Receipt:
         failed, repeated = _count_others(order, delivered)
-        async with self._ask("capture"):
-            receipt = await self._ledger.capture(hold, delivered, failed=failed, repeated=repeated)
+        capturing = self._ledger.capture(hold, delivered, failed=failed, repeated=repeated)
+        receipt = await self._ask("capture", capturing)
         self._trust.note(order.account_id, receipt.available_nanousd)
         notes.note(cost_usd=format_usd(receipt.cost_nanousd))
         return receipt
 
     async def _release(self, hold: Hold, *, final: bool) -> None:
         try:
-            async with self._ask("release"):
-                await self._ledger.release(hold, final=final)
+            await self._ask("release", self._ledger.release(hold, final=final))
         except VendorError as error:
             # The sweeper returns the money when the hold has run out.
             _log.warning("hold_not_released", charge_id=hold.charge_id, error=repr(error.__cause__))
         await failpoints.pause("after_release")
 
-    @asynccontextmanager
-    async def _ask(self, operation: str) -> AsyncIterator[None]:
-        """One operation of the ledger, measured. Raises VendorError, also when no answer comes."""
+    async def _ask(self, operation: str, answer: Awaitable[T]) -> T:
+        """What the ledger answers, measured. Raises VendorError, also when no answer comes."""
         try:
-            async with self._metrics.ledger_operation(operation), asyncio.timeout(LEDGER_SECONDS):
-                yield
+            with self._metrics.ledger_operation(operation):
+                async with asyncio.timeout(LEDGER_SECONDS):
+                    return await answer
         except LedgerError as error:
             raise translate(error) from error
         except TimeoutError as error:
