@@ -25,15 +25,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _idle_bytes = 0
     """Received since a message last began, its head or itself ended, or some of its body came."""
+    _heard = False
+    """Whether any of that has happened in the data that is being read."""
     _named_bytes = 0
     _too_long = False
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
-        before, self._idle_bytes = self._idle_bytes, -1
+        self._heard = False
         super().data_received(data)
-        # Whatever was heard has set it to zero: how much of the data came after that is not known.
-        self._idle_bytes = before + len(data) if self._idle_bytes < 0 else 0
+        # How much of the data came after what was heard is not known; it is no more than one read.
+        self._idle_bytes = 0 if self._heard else self._idle_bytes + len(data)
         if self._idle_bytes > MAX_HEADER_BYTES and not self.transport.is_closing():
             self._refuse()
 
@@ -54,17 +56,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """See `httptools.HttpRequestParser`."""
-        self._idle_bytes = 0
+        self._heard = True
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """See `httptools.HttpRequestParser`."""
-        self._idle_bytes = 0
+        self._heard = True
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """See `httptools.HttpRequestParser`."""
-        self._idle_bytes = 0
+        self._heard = True
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
