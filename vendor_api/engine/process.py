@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from shared.codecs import Vector
 from vendor_api.engine.base import EngineLost, ModelInfo
+from vendor_api.engine.line import Line
 from vendor_api.engine.worker import Operation, read_info
 from vendor_api.refusal import Refusal
 
@@ -70,7 +71,7 @@ class _Worker:
     """One life of the process."""
 
     process: "subprocess.Popen[bytes]"
-    line: Connection
+    line: Line
     pulse: Connection
     heard: float
     ready: bool = False
@@ -162,14 +163,14 @@ class ModelProcess:
         )
         for end in theirs:
             end.close()
-        line, pulse = (Connection(pair[0].detach()) for pair in (lines, pulses))
+        line, pulse = Line(lines[0]), Connection(pulses[0].detach())
         return _Worker(process, line, pulse, self._clock())
 
     def _welcome(self, worker: _Worker) -> ModelInfo:
         """What a new worker says of its model. Raises Refusal when it cannot load it."""
         try:
             self._await_hello(worker)
-            said = json.loads(worker.line.recv_bytes())
+            said, _ = worker.line.receive()
         except (EOFError, OSError) as error:
             worker.end()
             raise Refusal(
@@ -185,7 +186,7 @@ class ModelProcess:
 
     def _await_hello(self, worker: _Worker) -> None:
         """Return once the worker has spoken. Raises OSError when it gives no sign of life either."""
-        while not worker.line.poll(0.2):
+        while not wait([worker.line], timeout=0.2):
             if wait([worker.pulse], timeout=0):
                 worker.pulse.recv_bytes()
                 worker.heard = self._clock()
@@ -197,16 +198,13 @@ class ModelProcess:
         trouble = self.find_trouble()
         if trouble:
             raise EngineLost(trouble)
-        head = {"operation": operation, "dtype": items.dtype.str, "shape": items.shape}
         try:
-            worker.line.send_bytes(json.dumps(head).encode())
-            worker.line.send_bytes(np.ascontiguousarray(items).data.cast("B"))
-            answer = json.loads(worker.line.recv_bytes())
-            if "shape" in answer:
-                data = worker.line.recv_bytes()
-                return np.frombuffer(data, dtype=np.float32).reshape(answer["shape"])
+            worker.line.send({"operation": operation}, items)
+            answer, vectors = worker.line.receive()
         except (EOFError, OSError) as error:
             raise EngineLost("its process ended while it computed") from error
+        if "fault" not in answer:
+            return vectors
         if answer["fault"] == "item":
             raise ValueError(answer["reason"])
         raise RuntimeError(answer["reason"])
