@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter as Counts
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -172,16 +173,17 @@ class Counter:
     def _count(
         self, model: str, asks: list[Ask], quote: Quote, work: Work, settlement: Settlement
     ) -> None:
-        self._metrics.charged.labels(model).inc(settlement.cost_nanousd)
         delivered = [line is not None and work.vectors[line] is not None for line in quote.line_of]
         self._metrics.pulse.note_items(sum(delivered))
+        counts = Counts[tuple[str, str]]()
         for ask, line, first in zip(asks, quote.line_of, quote.first_of, strict=True):
             if line is None or work.vectors[line] is None:
                 outcome = "failed"
             else:
                 paid = first and settlement.line_costs_nanousd[line] > 0
                 outcome = "charged" if paid else "free"
-            self._metrics.items.labels(model, ask.modality, outcome).inc()
+            counts[ask.modality, outcome] += 1
+        self._metrics.observe_sale(model, settlement.cost_nanousd, counts)
 
 
 def _restate(error: VendorError, terms: Terms) -> VendorError:

@@ -206,7 +206,7 @@ class Meter:
 
     def _count_key(self, result: str | None) -> None:
         if result is not None:
-            self._metrics.idempotency.labels(result).inc()
+            self._metrics.observe_key(result)
 
     async def _capture(self, hold: Hold, delivered: Sequence[bool], order: Order) -> Receipt:
         failed, repeated = _count_others(order, delivered)
