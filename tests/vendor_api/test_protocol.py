@@ -20,7 +20,10 @@ PIECE = 8 * 1024
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
-    """How many bytes came, and under how many headers."""
+    """How many bytes came, and under how many headers; or what the address asks for."""
+    if scope["path"] == "/slowly":
+        await answer_slowly(send)
+        return
     seen, more = 0, True
     while more:
         message = await receive()
@@ -32,6 +35,15 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": 200, "headers": [length]})
     await send({"type": "http.response.body", "body": body})
+
+
+async def answer_slowly(send: Any) -> None:
+    """A head, and later bodies that look like heads."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for piece in (b"", b"HTTP/1.1 200 OK", b"HTTP/1.1 100"):
+        await asyncio.sleep(0.01)
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b"end"})
 
 
 @pytest.fixture
@@ -157,3 +169,29 @@ async def test_requests_sent_ahead_are_answered_in_their_order(port: int) -> Non
         saying = asyncio.create_task(caller.say(b"".join(requests)))
         assert [await caller.hear_answer() for _ in sizes] == [[size, 2] for size in sizes]
         await saying
+
+
+async def test_a_body_that_comes_late_keeps_no_head_waiting(port: int) -> None:
+    async with call(port) as caller:
+        await caller.say(b"GET /slowly HTTP/1.1\r\nhost: v\r\nconnection: close\r\n\r\n")
+        head = await caller.reader.readuntil(b"\r\n\r\n")
+        assert b"transfer-encoding: chunked" in head
+        rest = await caller.reader.read()
+    assert rest == b"f\r\nHTTP/1.1 200 OK\r\nc\r\nHTTP/1.1 100\r\n3\r\nend\r\n0\r\n\r\n"
+
+
+async def test_no_body_is_an_answer_too(port: int) -> None:
+    async with call(port) as caller:
+        await caller.say(b"HEAD / HTTP/1.1\r\nhost: v\r\n\r\n")
+        head = await caller.reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        await caller.say(HEAD + b"content-length: 1\r\n\r\na")
+        assert await caller.hear_answer() == [1, 2]
+
+
+async def test_who_waits_for_leave_to_send_gets_it_at_once(port: int) -> None:
+    async with call(port) as caller:
+        await caller.say(HEAD + b"expect: 100-continue\r\ncontent-length: 3\r\n\r\n")
+        assert await caller.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        await caller.say(b"abc")
+        assert await caller.hear_answer() == [3, 3]

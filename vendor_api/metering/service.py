@@ -244,8 +244,10 @@ def _count_others(
     order: Order, delivered: Sequence[bool]
 ) -> tuple[dict[Modality, int], dict[Modality, int]]:
     """Items that are no line of their own: failed ones, and free repetitions of delivered ones."""
-    failed, repeated = Counter(order.refused), Counter[Modality]()
     quote = order.quote
+    if not order.refused and len(quote.line_of) == len(quote.lines):
+        return {}, {}
+    failed, repeated = Counter(order.refused), Counter[Modality]()
     for line, first in zip(quote.line_of, quote.first_of, strict=True):
         if line is not None and not first:
             (repeated if delivered[line] else failed)[quote.lines[line].modality] += 1
