@@ -186,7 +186,7 @@ class ModelProcess:
 
     def _await_hello(self, worker: _Worker) -> None:
         """Return once the worker has spoken. Raises OSError when it gives no sign of life either."""
-        while not wait([worker.line], timeout=0.2):
+        while not wait([worker.line.fileno()], timeout=0.2):
             if wait([worker.pulse], timeout=0):
                 worker.pulse.recv_bytes()
                 worker.heard = self._clock()
