@@ -81,11 +81,11 @@ async def create_embeddings(
 
 async def answer(request: Request, shop: Shop, call: Call) -> Response:
     """Sell what the call asks for and answer; the request's body must have been read."""
+    # A task of its own: if this handler is cancelled, a charge under way still ends well.
+    paying = asyncio.create_task(shop.counter.respond(call))
+    shop.running.add(paying)
+    paying.add_done_callback(shop.running.discard)
     async with _watch_client(request, call.gone):
-        # A task of its own: if this handler is cancelled, a charge under way still ends well.
-        paying = asyncio.create_task(shop.counter.respond(call))
-        shop.running.add(paying)
-        paying.add_done_callback(shop.running.discard)
         try:
             delivery = await asyncio.shield(paying)
         except ClientGone:

@@ -129,7 +129,8 @@ class ModelProcess:
         worker = self._worker
         if self._trouble:
             return self._trouble
-        if worker.process.poll() is not None or not worker.ready:
+        # The guard hears at once of a process that has ended: its end of the pulse is closed then.
+        if not worker.ready:
             return "its process has ended and is being started again"
         if worker.stopped or self._clock() - worker.heard > self._patience.silence:
             return "its process does not react"
