@@ -55,7 +55,9 @@ class PixelTransform:
         """
         if image.mode not in ("RGB", "L") or self._mode != "shortest":
             return self._transform_exactly(image)
-        pixels = torch.from_numpy(_copy(image.convert("RGB"))).permute(2, 0, 1)[None]
+        # Pillow would copy what is RGB already.
+        coloured = image if image.mode == "RGB" else image.convert("RGB")
+        pixels = torch.from_numpy(_copy(coloured)).permute(2, 0, 1)[None]
         width, height = image.size
         target = self._target(height, width)
         # Each pass clips to 0..255, so their order shows: Pillow starts with the height of tall images.
@@ -87,7 +89,8 @@ def _copy(image: Image.Image) -> NDArray[np.uint8]:
     rows = max(1, BAND // width)
     for top in range(0, height, rows):
         end = min(top + rows, height)
-        pixels[top:end] = np.asarray(image.crop((0, top, width, end)))
+        band = image if rows >= height else image.crop((0, top, width, end))
+        pixels[top:end] = np.asarray(band)
     return pixels
 
 

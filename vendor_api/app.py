@@ -87,8 +87,8 @@ def create_app(
             yield
 
     app = FastAPI(title="vl2v vendor", lifespan=lifespan, redoc_url=None)
+    app.router.routes[:0] = binary.routes()  # the shortest requests look for theirs first
     app.include_router(embeddings.router)
-    app.router.routes.extend(binary.routes())
     app.include_router(models.router)
     app.include_router(account.router)
     app.include_router(admin.router)

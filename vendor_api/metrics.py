@@ -5,10 +5,11 @@ computed only when it is asked for, since another process may be the one that is
 """
 
 import re
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
 from time import perf_counter
-from typing import Protocol
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -24,6 +25,8 @@ _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"
 """What a client writes there may be anything, and a label must have few values."""
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
+CHILDREN = 4096
+"""Of all metrics, found without a lock; there are fewer combinations of labels."""
 OK = "ok"
 """The outcome of what succeeded."""
 
@@ -46,6 +49,7 @@ class Metrics:
         self.pulse = Pulse()
         """The last minutes of this process, for the dashboard and for alerts."""
         self._states: States = lambda: ()
+        self._child = lru_cache(maxsize=CHILDREN)(_label)
         self._declare_service()
         self._declare_engines()
         self._declare_ledger()
@@ -218,18 +222,28 @@ class Metrics:
     def observe_answer(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one answer; `route` is a pattern, never a caller's own path."""
         known = method if method in _METHODS else "other"
-        self.requests.labels(route, known, str(status)).inc()
-        self.request_seconds.labels(route).observe(seconds)
+        self._child(self.requests, route, known, str(status)).inc()
+        self._child(self.request_seconds, route).observe(seconds)
 
     def observe_batch(self, model: str, report: BatchReport) -> None:
         """Count one batch of a model."""
-        self.batch_items.labels(model, report.lane).observe(report.items)
-        self.batch_seconds.labels(model, report.lane).observe(report.seconds)
+        self._child(self.batch_items, model, report.lane).observe(report.items)
+        self._child(self.batch_seconds, model, report.lane).observe(report.seconds)
         self.pulse.note_batch(report.items, report.room)
+
+    def observe_sale(self, model: str, nanousd: int, items: Mapping[tuple[str, str], int]) -> None:
+        """Count what a request was charged, and its items by modality and outcome."""
+        self._child(self.charged, model).inc(nanousd)
+        for (modality, outcome), count in items.items():
+            self._child(self.items, model, modality, outcome).inc(count)
+
+    def observe_key(self, result: str) -> None:
+        """Count what was found under an idempotency key."""
+        self._child(self.idempotency, result).inc()
 
     def observe_results(self, kind: str, items: int) -> None:
         """Count items that needed no computing."""
-        self.results.labels(kind).inc(items)
+        self._child(self.results, kind).inc(items)
 
     def observe_commit(self, jobs: int, seconds: float) -> None:
         """Count one commit of the ledger's writer."""
@@ -242,8 +256,8 @@ class Metrics:
         self.audit_seconds.set(report.seconds)
         self.audit_timestamp.set(report.at / SECOND)
 
-    @asynccontextmanager
-    async def ledger_operation(self, name: str) -> AsyncIterator[None]:
+    @contextmanager
+    def ledger_operation(self, name: str) -> Iterator[None]:
         """Time a ledger operation and count how it ended."""
         began, outcome = perf_counter(), OK
         try:
@@ -252,5 +266,9 @@ class Metrics:
             outcome = _WORD.sub("_", type(error).__name__).lower()
             raise
         finally:
-            self.ledger_transactions.labels(name, outcome).inc()
-            self.ledger_seconds.labels(name).observe(perf_counter() - began)
+            self._child(self.ledger_transactions, name, outcome).inc()
+            self._child(self.ledger_seconds, name).observe(perf_counter() - began)
+
+
+def _label(metric: Any, *values: str) -> Any:
+    return metric.labels(*values)

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from vendor_api.ledger.commands import REQUEST_SECONDS
+from vendor_api.protocol import BoundedProtocol
 from vendor_api.refusal import Refusal
 
 DRAIN_SECONDS = REQUEST_SECONDS + 15
@@ -19,10 +20,8 @@ DRAIN_SECONDS = REQUEST_SECONDS + 15
 KEEP_ALIVE_SECONDS = 75
 SWITCH_SECONDS = 0.0005
 """A thread that wants the interpreter gets it within this: the engine's must not wait for the decoders'."""
-MAX_HEADER_BYTES = 64 * 1024
-"""Request line and headers together."""
 
-__all__ = ["MAX_HEADER_BYTES", "bind", "configure", "run_server", "url_of"]
+__all__ = ["bind", "configure", "run_server", "url_of"]
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -59,8 +58,7 @@ def configure(app: ASGIApp) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        http="h11",  # the one of uvicorn's two that bounds what headers may take
-        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+        http=BoundedProtocol,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )

@@ -118,7 +118,9 @@ async def post_prices(
         )
         return list_prices(connection, now, order.model)
 
-    return await change(shop, "", work)
+    book = await change(shop, "", work)
+    shop.catalogue.forget_prices()
+    return book
 
 
 @router.get("/integrity")

@@ -70,6 +70,7 @@ async def post_prices(request: Request, shop: CurrentShop, visitor: AdminVisitor
     except VendorError as error:
         status = ERROR_KINDS[error.code].status
         return await _show(request, shop, visitor, refill(filled, error), status=status)
+    shop.catalogue.forget_prices()
     return RedirectResponse(f"{PATH}?done=set", 303, HEADERS)
 
 

@@ -1,7 +1,8 @@
 """From what was computed and paid to the bytes that leave: OpenAI's shape, widened, or bare octets."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -31,9 +32,11 @@ class Delivery:
     body: bytes
     headers: dict[str, str]
     media_type: str = JSON
+    afterwards: Callable[[], None] = lambda: None
+    """To be called when it is out, or cannot be sent."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sale:
     """One request's items, what came of them, and what they cost."""
 
@@ -48,17 +51,17 @@ class Sale:
     space_id: str | None = None
     """The account's private space, whose vectors these are."""
 
-    @property
+    @cached_property
     def vectors(self) -> list[Vector | None]:
         """By item."""
         return [None if line is None else self.work.vectors[line] for line in self.quote.line_of]
 
-    @property
+    @cached_property
     def problems(self) -> list[ItemError | None]:
         """By item."""
         return find_problems(self.asks, self.quote, self.work)
 
-    @property
+    @cached_property
     def costs(self) -> list[int]:
         """Nano-dollars by item; a line's cost is its first item's."""
         costs = self.settlement.line_costs_nanousd

@@ -3,8 +3,8 @@
 Bare ASGI: at one small image a request, FastAPI and JSON would cost more than the door itself.
 """
 
-import asyncio
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast, get_args
 
 from starlette.datastructures import QueryParams
@@ -19,6 +19,7 @@ from shared.errors import ErrorCode
 from shared.wire import Modality
 from vendor_api.auth.access import check_scope
 from vendor_api.dependencies import Shop, admit, recognise
+from vendor_api.embeddings.departure import Departure
 from vendor_api.embeddings.description import PATHS
 from vendor_api.embeddings.endpoints import CLIENT_CLOSED_REQUEST, answer
 from vendor_api.embeddings.requests import parse_idempotency_key
@@ -26,6 +27,9 @@ from vendor_api.embeddings.service import Call
 from vendor_api.embeddings.terms import Terms
 from vendor_api.embeddings.uploads import Upload, find_kind
 from vendor_api.errors import VendorError
+
+QUERIES = 64
+"""What they mean is remembered: a client asks the same way again and again."""
 
 _DTYPES = get_args(EmbedDtype)
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
@@ -77,7 +81,7 @@ class BinaryRoute:
             upload.is_quick,
             named,
             request.state.request_id,
-            asyncio.Event(),
+            Departure(),
             admission,
             request.state.watch,
         )
@@ -86,7 +90,12 @@ class BinaryRoute:
 
 def read_query(request: Request) -> Terms:
     """`?model=…&dtype=float16&atomic=true&partial_ok=true`. Raises VendorError."""
-    query = request.query_params
+    return _read_query(request.scope["query_string"])
+
+
+@lru_cache(QUERIES)
+def _read_query(written: bytes) -> Terms:
+    query = QueryParams(written)
     unknown = query.keys() - {"model", "dtype", "atomic", "partial_ok"}
     if unknown:
         raise _invalid(f"There is no parameter {min(unknown)!r}.", min(unknown))

@@ -20,6 +20,8 @@ from vendor_api.dependencies import (
     Shop,
     require_scope,
 )
+from vendor_api.embeddings.answer import Delivery
+from vendor_api.embeddings.departure import Departure
 from vendor_api.embeddings.description import ERRORS, IN_OCTETS
 from vendor_api.embeddings.requests import parse_idempotency_key, parse_request, read_items
 from vendor_api.embeddings.service import Call
@@ -70,7 +72,7 @@ async def create_embeddings(
         len(body) <= QUICK_BYTES,
         key,
         request.state.request_id,
-        asyncio.Event(),
+        Departure(),
         admission,
         request.state.watch,
     )
@@ -79,22 +81,32 @@ async def create_embeddings(
 
 async def answer(request: Request, shop: Shop, call: Call) -> Response:
     """Sell what the call asks for and answer; the request's body must have been read."""
+    # A task of its own: if this handler is cancelled, a charge under way still ends well.
+    paying = asyncio.create_task(shop.counter.respond(call))
+    shop.running.add(paying)
+    paying.add_done_callback(shop.running.discard)
     async with _watch_client(request, call.gone):
-        # A task of its own: if this handler is cancelled, a charge under way still ends well.
-        paying = asyncio.create_task(shop.counter.respond(call))
-        shop.running.add(paying)
-        paying.add_done_callback(shop.running.discard)
         try:
             delivery = await asyncio.shield(paying)
         except ClientGone:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-    return _Answer(delivery.body, headers=delivery.headers, media_type=delivery.media_type)
+    return _Answer(delivery)
 
 
 class _Answer(Response):
     """Sent at once, unless a failpoint wants to be passed half-way through."""
 
+    def __init__(self, delivery: Delivery) -> None:
+        super().__init__(delivery.body, headers=delivery.headers, media_type=delivery.media_type)
+        self._afterwards = delivery.afterwards
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._send(scope, receive, send)
+        finally:
+            self._afterwards()
+
+    async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not failpoints.is_armed("mid_body"):
             await super().__call__(scope, receive, send)
             return
@@ -107,13 +119,13 @@ class _Answer(Response):
 
 
 @asynccontextmanager
-async def _watch_client(request: Request, gone: asyncio.Event) -> AsyncIterator[None]:
-    """Sets `gone` when the client closes the connection."""
+async def _watch_client(request: Request, gone: Departure) -> AsyncIterator[None]:
+    """Notes in `gone` that the client closes the connection."""
 
     async def watch() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
-        gone.set()
+        gone.note()
 
     watching = asyncio.create_task(watch())
     try:

@@ -23,8 +23,7 @@ def write_octets(
     problems: Sequence[ItemError | None],
 ) -> tuple[bytes, dict[str, str]]:
     """The octets of float[n, d], a row of NaN where there is no vector, and the headers about them."""
-    nothing = np.full(dimension, np.nan, dtype=np.float32)
-    rows = np.stack([nothing if vector is None else vector for vector in vectors])
+    rows = np.stack([_write_nothing(dimension) if row is None else row for row in vectors])
     named = {
         headers.COUNT: str(len(rows)),
         headers.DIMENSION: str(dimension),
@@ -36,6 +35,10 @@ def write_octets(
         named[headers.ERRORS] = orjson.dumps(failed).decode()
         named[headers.ERROR_MESSAGES] = _write_messages(problems)
     return encode_octets(rows, terms.embed_dtype, terms.endianness), named
+
+
+def _write_nothing(dimension: int) -> Vector:
+    return np.full(dimension, np.nan, dtype=np.float32)
 
 
 def _write_messages(problems: Sequence[ItemError | None]) -> str:

@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from collections import Counter as Counts
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import NoReturn
 
 from shared.digests import digest_request
@@ -14,6 +16,7 @@ from vendor_api.auth.access import check_model
 from vendor_api.auth.service import Principal
 from vendor_api.coverage import Coverage
 from vendor_api.embeddings.answer import Delivery, Sale, find_problems, write_answer
+from vendor_api.embeddings.departure import Departure
 from vendor_api.embeddings.entrance import Passage
 from vendor_api.embeddings.promises import Caller
 from vendor_api.embeddings.requests import Ask, count_refused
@@ -48,8 +51,8 @@ class Call:
     idempotency_key: str | None
     """None: the request cannot be replayed, and the vendor names it itself."""
     request_id: str
-    gone: asyncio.Event
-    """Set when the client has closed the connection."""
+    gone: Departure
+    """Noted when the client closes the connection."""
     admission: Admission
     """What the limits of the key say."""
     watch: Stopwatch
@@ -114,16 +117,16 @@ class Counter:
             rotation=rotation,
         )
         try:
-            with passage:
-                settlement = await self._meter.sell(order, work.run, call.watch)
+            with passage, work:
+                settlement = await self._meter.sell(
+                    order, work.run, call.watch, prepare=work.prepare
+                )
         except NothingDelivered:
             # The work knows lines, the client its items.
             raise refuse_all(find_problems(asks, quote, work), atomic=terms.atomic) from None
         except VendorError as error:
             raise _restate(error, terms) from error.__cause__
         self._count(model.info.id, asks, quote, work, settlement)
-        sent = [vector for vector in work.vectors if vector is not None]
-        self._coverage.observe(order.account_id, order.revision, sent)
         name = name_model(model.info, space)
         space_id = None if space is None else space.id
         with call.watch.measure("encode"):
@@ -131,7 +134,9 @@ class Counter:
                 Sale(terms, model.info, name, asks, quote, work, settlement, space_id)
             )
         delivery.headers[SERVER_TIMING] = call.watch.header()
-        return delivery
+        sent = [vector for vector in work.vectors if vector is not None]
+        observe = partial(self._coverage.observe, order.account_id, order.revision, sent)
+        return replace(delivery, afterwards=observe)
 
     async def _read(self, call: Call, info: ModelInfo) -> list[Ask]:
         if call.quick:
@@ -168,16 +173,17 @@ class Counter:
     def _count(
         self, model: str, asks: list[Ask], quote: Quote, work: Work, settlement: Settlement
     ) -> None:
-        self._metrics.charged.labels(model).inc(settlement.cost_nanousd)
         delivered = [line is not None and work.vectors[line] is not None for line in quote.line_of]
         self._metrics.pulse.note_items(sum(delivered))
+        counts = Counts[tuple[str, str]]()
         for ask, line, first in zip(asks, quote.line_of, quote.first_of, strict=True):
             if line is None or work.vectors[line] is None:
                 outcome = "failed"
             else:
                 paid = first and settlement.line_costs_nanousd[line] > 0
                 outcome = "charged" if paid else "free"
-            self._metrics.items.labels(model, ask.modality, outcome).inc()
+            counts[ask.modality, outcome] += 1
+        self._metrics.observe_sale(model, settlement.cost_nanousd, counts)
 
 
 def _restate(error: VendorError, terms: Terms) -> VendorError:

@@ -3,11 +3,14 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from types import TracebackType
 
 from shared.codecs import Vector
 from shared.errors import ErrorCode
 from shared.wire import ItemError, ProblemItem
 from vendor_api import failpoints
+from vendor_api.embeddings.departure import Departure
+from vendor_api.embeddings.drawing import Drawing
 from vendor_api.embeddings.entrance import Passage
 from vendor_api.embeddings.requests import Ask
 from vendor_api.embeddings.results import Claims, Key, Results
@@ -17,7 +20,6 @@ from vendor_api.engine.base import (
     EngineUnavailable,
     Item,
     ItemFailure,
-    Pixels,
     ServedModel,
 )
 from vendor_api.errors import VendorError
@@ -41,7 +43,7 @@ class ClientGone(Exception):
 
 
 class Work:
-    """Computes once for each line of a quote and remembers what came out."""
+    """Computes once for each line of a quote and remembers what came out; use it in a `with`."""
 
     def __init__(  # noqa: PLR0913  (each is a seam of its own)
         self,
@@ -53,7 +55,7 @@ class Work:
         workshop: Workshop,
         passage: Passage,
         deadline: float,
-        gone: asyncio.Event,
+        gone: Departure,
         terms: Terms,
         watch: Stopwatch,
         rotation: Rotation | None = None,
@@ -71,12 +73,36 @@ class Work:
         self._rotation = rotation
         self._failure: str | None = None
         """Of the machine, not of an item."""
+        self._drawing = Drawing(
+            asks,
+            decoder=workshop.decoder,
+            preparation=model.preparation,
+            watch=watch,
+            is_abandoned=self._is_abandoned,
+        )
         self._computed = False
         """Whether the engine was asked anything."""
         self.vectors: list[Vector | None] = [None] * len(asks)
         self.problems: list[ItemError | None] = [None] * len(asks)
         self.truncated: list[bool] = [False] * len(asks)
         self.tokens: list[int] = [0] * len(asks)
+
+    def __enter__(self) -> "Work":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Give up what was prepared and not asked for."""
+        self._drawing.drop()
+
+    def prepare(self) -> None:
+        """Begin to decode what `run` will most likely be asked for; nothing of it goes to the engine."""
+        lines = range(len(self._asks))
+        self._drawing.begin([line for line in lines if not self._results.knows(self._key(line))])
 
     async def run(self, lines: Sequence[bool]) -> list[bool]:
         """Which of the `lines` asked for have a vector now.
@@ -112,8 +138,7 @@ class Work:
         self, lines: Sequence[int], settle: Callable[[int, Vector | None], None]
     ) -> None:
         """Prepare and embed these lines; `settle` is told of each that went through the engine."""
-        with self._watch.measure("decode"):
-            prepared = await self._prepare(lines)
+        prepared = await self._prepare(lines) if lines else {}
         if self._is_abandoned():
             raise ClientGone
         self._check_problems()
@@ -129,6 +154,8 @@ class Work:
 
     async def _collect(self, claims: Claims) -> list[int]:
         """Take what other requests compute; the lines that they gave up are to be done here."""
+        if not claims.shared:
+            return []
         try:
             async with asyncio.timeout(self._deadline - time.monotonic()):
                 for line, future in claims.shared.items():
@@ -146,12 +173,15 @@ class Work:
 
     async def _prepare(self, lines: Sequence[int]) -> dict[int, Item]:
         """Line → what the model reads; a line that is missing has a problem."""
-        texts = await self._tokenize(lines)
-        images = [line for line in lines if self._asks[line].modality == "image"]
-        share = self._workshop.decoder.share()
-        pixels = await asyncio.gather(*(self._draw(line, share) for line in images))
-        drawn = {line: one for line, one in zip(images, pixels, strict=True) if one is not None}
-        items: dict[int, Item] = {**texts, **drawn}
+        with self._watch.measure("decode"):
+            items = await self._tokenize(lines)
+        for line, drawn in (await self._drawing.finish(lines)).items():
+            if isinstance(drawn, ItemError):
+                self.problems[line] = drawn
+            elif isinstance(drawn, ItemFailure):
+                self._note(line, drawn)
+            else:
+                items[line] = drawn
         return {line: items[line] for line in lines if line in items}
 
     async def _tokenize(self, lines: Sequence[int]) -> dict[int, Item]:
@@ -170,38 +200,19 @@ class Work:
             self.tokens[line] = result.counts[row]
         return dict(zip(texts, result.tokens, strict=True))
 
-    async def _draw(self, line: int, share: asyncio.Semaphore) -> Pixels | None:
-        ask = self._asks[line]
-        if ask.pixels is not None:
-            return ask.pixels
-        async with share:
-            if self._is_abandoned():
-                return None
-            drawn = await self._workshop.decoder.decode(self._model.preparation, ask.data, ask.area)
-        if isinstance(drawn, ItemError):
-            self.problems[line] = drawn
-            return None
-        if isinstance(drawn, ItemFailure):
-            self._note(line, drawn)
-            return None
-        return drawn
-
     def _is_abandoned(self) -> bool:
         """Whether the client has gone before there was anything to charge for."""
-        return self._gone.is_set() and not any(vector is not None for vector in self.vectors)
+        return self._gone.happened and not any(vector is not None for vector in self.vectors)
 
     async def _embed(self, items: list[Item]) -> list[Vector | ItemFailure]:
         """The engine's outcomes; a client that goes while they wait their turn frees their place."""
         embedding = asyncio.ensure_future(
             self._model.engine.embed(items, self._deadline, self._watch)
         )
-        leaving = asyncio.ensure_future(self._gone.wait())
         try:
-            await asyncio.wait({embedding, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not embedding.done():
-                # The engine ignores this once it has begun: what is computed is then charged for.
-                embedding.cancel()
-            return await embedding
+            # The engine ignores this once it has begun: what is computed is then charged for.
+            with self._gone.told_to(embedding.cancel):
+                return await asyncio.shield(embedding)
         except asyncio.CancelledError:
             if embedding.cancelled():
                 raise ClientGone from None
@@ -209,8 +220,6 @@ class Work:
             raise
         except EngineUnavailable as error:
             raise _unavailable(error) from error
-        finally:
-            leaving.cancel()
 
     async def _rotate(self) -> None:
         """Take the vectors to the account's space, before anything is charged for them."""

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from shared.codecs import Vector
 from vendor_api.engine.base import EngineLost, ModelInfo
+from vendor_api.engine.line import Line
 from vendor_api.engine.worker import Operation, read_info
 from vendor_api.refusal import Refusal
 
@@ -70,7 +71,7 @@ class _Worker:
     """One life of the process."""
 
     process: "subprocess.Popen[bytes]"
-    line: Connection
+    line: Line
     pulse: Connection
     heard: float
     ready: bool = False
@@ -128,7 +129,8 @@ class ModelProcess:
         worker = self._worker
         if self._trouble:
             return self._trouble
-        if worker.process.poll() is not None or not worker.ready:
+        # The guard hears at once of a process that has ended: its end of the pulse is closed then.
+        if not worker.ready:
             return "its process has ended and is being started again"
         if worker.stopped or self._clock() - worker.heard > self._patience.silence:
             return "its process does not react"
@@ -162,14 +164,14 @@ class ModelProcess:
         )
         for end in theirs:
             end.close()
-        line, pulse = (Connection(pair[0].detach()) for pair in (lines, pulses))
+        line, pulse = Line(lines[0]), Connection(pulses[0].detach())
         return _Worker(process, line, pulse, self._clock())
 
     def _welcome(self, worker: _Worker) -> ModelInfo:
         """What a new worker says of its model. Raises Refusal when it cannot load it."""
         try:
             self._await_hello(worker)
-            said = json.loads(worker.line.recv_bytes())
+            said, _ = worker.line.receive()
         except (EOFError, OSError) as error:
             worker.end()
             raise Refusal(
@@ -185,7 +187,7 @@ class ModelProcess:
 
     def _await_hello(self, worker: _Worker) -> None:
         """Return once the worker has spoken. Raises OSError when it gives no sign of life either."""
-        while not worker.line.poll(0.2):
+        while not wait([worker.line.fileno()], timeout=0.2):
             if wait([worker.pulse], timeout=0):
                 worker.pulse.recv_bytes()
                 worker.heard = self._clock()
@@ -197,16 +199,13 @@ class ModelProcess:
         trouble = self.find_trouble()
         if trouble:
             raise EngineLost(trouble)
-        head = {"operation": operation, "dtype": items.dtype.str, "shape": items.shape}
         try:
-            worker.line.send_bytes(json.dumps(head).encode())
-            worker.line.send_bytes(np.ascontiguousarray(items).data.cast("B"))
-            answer = json.loads(worker.line.recv_bytes())
-            if "shape" in answer:
-                data = worker.line.recv_bytes()
-                return np.frombuffer(data, dtype=np.float32).reshape(answer["shape"])
+            worker.line.send({"operation": operation}, items)
+            answer, vectors = worker.line.receive()
         except (EOFError, OSError) as error:
             raise EngineLost("its process ended while it computed") from error
+        if "fault" not in answer:
+            return vectors
         if answer["fault"] == "item":
             raise ValueError(answer["reason"])
         raise RuntimeError(answer["reason"])

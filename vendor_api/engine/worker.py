@@ -5,6 +5,7 @@
 
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ import numpy as np
 
 from shared.wire import Preprocessing
 from vendor_api.engine.base import ModelInfo
+from vendor_api.engine.line import Line
 from vendor_api.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -31,12 +33,11 @@ __all__ = ["BEAT_SECONDS", "Operation", "main", "read_info", "write_info"]
 def main(arguments: list[str]) -> None:
     """Serve until the line is closed. `arguments`: one JSON object, see `process`."""
     given = json.loads(arguments[0])
-    line, pulse = Connection(given["line"]), Connection(given["pulse"])
+    line, pulse = Line(socket.socket(fileno=given["line"])), Connection(given["pulse"])
     threading.Thread(target=_beat, args=(pulse,), daemon=True).start()
     model = _load(line, given)
     if model is not None:
-        hello = {"info": write_info(model.info), "fill": model.fill}
-        line.send_bytes(json.dumps(hello).encode())
+        line.send({"info": write_info(model.info), "fill": model.fill})
         _serve(line, model)
 
 
@@ -56,7 +57,7 @@ def read_info(document: dict[str, Any]) -> ModelInfo:
     )
 
 
-def _load(line: Connection, given: dict[str, Any]) -> "ClipModel | None":
+def _load(line: Line, given: dict[str, Any]) -> "ClipModel | None":
     from shared.openclip import ModelNotFound, limit_threads
     from vendor_api.engine.clip import ClipModel
 
@@ -72,17 +73,14 @@ def _load(line: Connection, given: dict[str, Any]) -> "ClipModel | None":
             given["device"],
         )
     except (ModelNotFound, Refusal) as error:
-        line.send_bytes(json.dumps({"refusal": str(error)}).encode())
+        line.send({"refusal": str(error)})
         return None
 
 
-def _serve(line: Connection, model: "Model") -> None:
+def _serve(line: Line, model: "Model") -> None:
     while True:
         try:
-            head = json.loads(line.recv_bytes())
-            # torch wants memory that it could write to.
-            octets = bytearray(line.recv_bytes())
-            items = np.frombuffer(octets, dtype=head["dtype"]).reshape(head["shape"])
+            head, items = line.receive()
         except (EOFError, OSError):
             return
         encode = model.encode_texts if head["operation"] == "texts" else model.encode_images
@@ -91,10 +89,9 @@ def _serve(line: Connection, model: "Model") -> None:
         except Exception as error:
             kind = "item" if isinstance(error, ValueError) else "engine"
             said = f"{type(error).__name__}: {error}"
-            line.send_bytes(json.dumps({"fault": kind, "reason": said}).encode())
+            line.send({"fault": kind, "reason": said})
             continue
-        line.send_bytes(json.dumps({"shape": vectors.shape}).encode())
-        line.send_bytes(np.ascontiguousarray(vectors, dtype=np.float32).tobytes())
+        line.send({}, vectors.astype(np.float32, copy=False))
 
 
 def _beat(pulse: Connection) -> None:

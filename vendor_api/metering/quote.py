@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from shared.wire import Modality
 from vendor_api.ledger.commands import Line, Price
@@ -17,7 +18,7 @@ class Asked:
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Quote:
     """The lines of a request and where each of its items stands among them."""
 
@@ -30,7 +31,7 @@ class Quote:
         """The full price of every line, which is what is held."""
         return sum(line.price.unit_nanousd for line in self.lines)
 
-    @property
+    @cached_property
     def first_of(self) -> tuple[bool, ...]:
         """Item → whether it is the first of its line, the one that bears the line's cost."""
         seen: set[int] = set()

@@ -5,10 +5,10 @@ The only caller of the ledger's writes to holds.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -32,14 +32,17 @@ from vendor_api.ledger.commands import (
 )
 from vendor_api.ledger.ledger import Ledger
 from vendor_api.ledger.purchases import find_bought
+from vendor_api.metering.pricelist import PriceList
 from vendor_api.metering.quote import Quote
 from vendor_api.metering.refusals import translate
+from vendor_api.metering.trust import Trust
 from vendor_api.metrics import Metrics
 from vendor_api.stopwatch import Stopwatch
 
 LEDGER_SECONDS = 10.0
 """A database that is silent for longer is answered for with 503; what it commits late is found again."""
 
+T = TypeVar("T")
 Work = Callable[[Sequence[bool]], Awaitable[Sequence[bool]]]
 """From the lines to do to the lines that were done."""
 
@@ -93,21 +96,42 @@ class Meter:
     def __init__(self, ledger: Ledger, metrics: Metrics) -> None:
         self._ledger = ledger
         self._metrics = metrics
+        self._pricelist = PriceList(ledger)
+        self._trust = Trust()
 
-    async def prices(self, model: str) -> dict[Modality, Price]:
-        """Both prices of a model, or nothing when it is not for sale."""
-        async with self._ask("prices"):
-            prices = await self._ledger.prices(model)
+    async def prices(self, model: str) -> Mapping[Modality, Price]:
+        """Both prices of a model, see `PriceList`, or nothing when it is not for sale."""
+        prices = self._pricelist.recall(model)
+        if prices is None:
+            prices = await self._ask("prices", self._pricelist.read(model))
         return prices if {"image", "text"} <= prices.keys() else {}
 
-    async def sell(self, order: Order, work: Work, watch: Stopwatch | None = None) -> Settlement:
+    def forget_prices(self) -> None:
+        """To be told of a price that was set here: it counts for the next request."""
+        self._pricelist.forget()
+
+    async def sell(
+        self,
+        order: Order,
+        work: Work,
+        watch: Stopwatch | None = None,
+        *,
+        prepare: Callable[[], None] = lambda: None,
+    ) -> Settlement:
         """Hold the price, do the work, charge for the lines it delivered: in this order, or not at all.
 
         `work` is told which lines to do, and answers which were delivered. Whatever it raises, the
         hold is given back; a NothingDelivered also spends the key. When this returns, the charge is
         committed. A replay does the lines that were paid for, and no other.
+
+        `prepare` begins what the work needs and nobody pays for. It is called while the price of a
+        trusted account's order is being held, see `Trust`; what it began may have been for nothing.
         """
         watch = watch or Stopwatch()
+        if self._trust.covers(order.account_id, order.quote.total_nanousd):
+            prepare()
+            # Then it is with its threads before the writer's thread wants the interpreter.
+            await asyncio.sleep(0)
         with watch.measure("reserve"):
             claim = await self._reserve(order)
         if isinstance(claim, Replay):
@@ -156,8 +180,7 @@ class Meter:
             revision=order.revision,
             lines=order.quote.lines,
         )
-        async with self._ask("bought"):
-            return await self._ledger.read(query)
+        return await self._ask("bought", self._ledger.read(query))
 
     async def _reserve(self, order: Order) -> Hold | Replay:
         command = Reserve(
@@ -171,41 +194,42 @@ class Meter:
             lines=order.quote.lines,
         )
         try:
-            async with self._ask("reserve"):
-                claim = await self._ledger.reserve(command)
+            claim = await self._ask("reserve", self._ledger.reserve(command))
         except VendorError as error:
+            self._trust.lose(order.account_id)
             self._count_key(_REFUSED.get(type(error.__cause__)))
             raise
+        self._trust.note(order.account_id, claim.available_nanousd)
         self._count_key("new" if isinstance(claim, Hold) else "replayed")
         notes.note(charge_id=claim.charge_id)
         return claim
 
     def _count_key(self, result: str | None) -> None:
         if result is not None:
-            self._metrics.idempotency.labels(result).inc()
+            self._metrics.observe_key(result)
 
     async def _capture(self, hold: Hold, delivered: Sequence[bool], order: Order) -> Receipt:
         failed, repeated = _count_others(order, delivered)
-        async with self._ask("capture"):
-            receipt = await self._ledger.capture(hold, delivered, failed=failed, repeated=repeated)
+        capturing = self._ledger.capture(hold, delivered, failed=failed, repeated=repeated)
+        receipt = await self._ask("capture", capturing)
+        self._trust.note(order.account_id, receipt.available_nanousd)
         notes.note(cost_usd=format_usd(receipt.cost_nanousd))
         return receipt
 
     async def _release(self, hold: Hold, *, final: bool) -> None:
         try:
-            async with self._ask("release"):
-                await self._ledger.release(hold, final=final)
+            await self._ask("release", self._ledger.release(hold, final=final))
         except VendorError as error:
             # The sweeper returns the money when the hold has run out.
             _log.warning("hold_not_released", charge_id=hold.charge_id, error=repr(error.__cause__))
         await failpoints.pause("after_release")
 
-    @asynccontextmanager
-    async def _ask(self, operation: str) -> AsyncIterator[None]:
-        """One operation of the ledger, measured. Raises VendorError, also when no answer comes."""
+    async def _ask(self, operation: str, answer: Awaitable[T]) -> T:
+        """What the ledger answers, measured. Raises VendorError, also when no answer comes."""
         try:
-            async with self._metrics.ledger_operation(operation), asyncio.timeout(LEDGER_SECONDS):
-                yield
+            with self._metrics.ledger_operation(operation):
+                async with asyncio.timeout(LEDGER_SECONDS):
+                    return await answer
         except LedgerError as error:
             raise translate(error) from error
         except TimeoutError as error:
@@ -220,8 +244,10 @@ def _count_others(
     order: Order, delivered: Sequence[bool]
 ) -> tuple[dict[Modality, int], dict[Modality, int]]:
     """Items that are no line of their own: failed ones, and free repetitions of delivered ones."""
-    failed, repeated = Counter(order.refused), Counter[Modality]()
     quote = order.quote
+    if not order.refused and len(quote.line_of) == len(quote.lines):
+        return {}, {}
+    failed, repeated = Counter(order.refused), Counter[Modality]()
     for line, first in zip(quote.line_of, quote.first_of, strict=True):
         if line is not None and not first:
             (repeated if delivered[line] else failed)[quote.lines[line].modality] += 1

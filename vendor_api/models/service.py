@@ -44,7 +44,7 @@ class Catalogue:
             )
         return model
 
-    async def prices(self, model_id: str) -> dict[Modality, Price]:
+    async def prices(self, model_id: str) -> Mapping[Modality, Price]:
         """Both prices of a model. Raises VendorError (404) when it has none."""
         prices = await self._meter.prices(model_id)
         if not prices:
@@ -61,6 +61,10 @@ class Catalogue:
         priced = [(model, await self._meter.prices(key)) for key, model in self._models.items()]
         found = [_document(model, prices, space) for model, prices in priced if prices]
         return ModelList(data=found)
+
+    def forget_prices(self) -> None:
+        """To be told of a price that was set here: it counts for the next request."""
+        self._meter.forget_prices()
 
     def states(self) -> list[tuple[str, EngineState]]:
         """Model id and state of each engine."""

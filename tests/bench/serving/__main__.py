@@ -119,6 +119,7 @@ def run_latency(bench: Bench) -> Report:
         split, added = measures.measure_added_latency(one, requests=100)
     print(f"  added {added:.2f} ms; goal 2 ms + one durable commit of {commit:.2f} ms")
     print("  " + ", ".join(f"{name} {took:.2f}" for name, took in split.items()) + " ms")
+    print("  (reserve goes on beside decode)")
     return {"added ms": added, "commit ms": commit, "split ms": split}
 
 

@@ -1,6 +1,8 @@
 """Selling: money held first, work second, charged last, on both database engines."""
 
 import asyncio
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -163,6 +165,45 @@ async def test_a_closed_ledger_is_said_to_be_silent(
         with pytest.raises(VendorError) as caught:
             await question
         assert caught.value.code == ErrorCode.NOT_READY
+
+
+async def sell_noting(meter: Meter, order: Order, work: Any = None) -> list[str]:
+    """In which order a sale prepares and works."""
+    seen: list[str] = []
+
+    async def note(lines: Any) -> list[bool]:
+        seen.append("work")
+        return [True] * len(lines)
+
+    with suppress(VendorError):
+        await meter.sell(order, work or note, prepare=lambda: seen.append("prepare"))
+    return seen
+
+
+async def test_work_is_prepared_for_accounts_that_have_bought_and_have_enough_left(
+    meter: Meter, shop: Any
+) -> None:
+    assert await sell_noting(meter, order(shop, "a", key="1")) == ["work"]
+    assert await sell_noting(meter, order(shop, "b", key="2")) == ["prepare", "work"]
+    dear = {"image": replace(shop.prices["image"], unit_nanousd=2 * 10**9)}
+    quote = quote_items([Asked("image", b"c" * 32)], dear)  # type: ignore[arg-type]
+    costly = replace(order(shop, "c", key="3"), quote=quote)
+    assert await sell_noting(meter, costly) == []
+    assert await sell_noting(meter, order(shop, "d", key="4")) == ["work"]
+
+
+async def test_a_refused_order_ends_the_trust_until_the_next_sale(meter: Meter, shop: Any) -> None:
+    for key, name in (("1", "a"), ("2", "b")):
+        await sell_noting(meter, order(shop, name, key=key))
+    assert await sell_noting(meter, order(shop, "c", key="1")) == ["prepare"]  # the key is spent
+    assert await sell_noting(meter, order(shop, "d", key="1")) == []
+    assert await sell_noting(meter, order(shop, "e", key="3")) == ["work"]
+    assert await sell_noting(meter, order(shop, "f", key="4")) == ["prepare", "work"]
+
+
+async def test_a_replay_may_be_prepared_and_costs_nothing(meter: Meter, shop: Any) -> None:
+    await sell_noting(meter, order(shop, "a"))
+    assert await sell_noting(meter, order(shop, "a")) == ["prepare", "work"]
 
 
 def test_every_refusal_of_the_ledger_has_its_words() -> None:
