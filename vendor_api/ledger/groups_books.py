@@ -5,9 +5,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, select
+from sqlalchemy import Connection
 
-from vendor_api.db.tables import account, key_cap
+from vendor_api.db.driver import fetch
+from vendor_api.ledger.balance import Standing
 from vendor_api.ledger.commands import Reserve
 from vendor_api.ledger.groups_purchases import Shelf, read_purchases
 from vendor_api.ledger.jobs import Capture, Command, Release
@@ -17,7 +18,7 @@ __all__ = ["CHARGE_COLUMNS", "Account", "Books", "Charge", "read_books"]
 
 @dataclass(slots=True)
 class Account:
-    """What an active account can spend, and how the group has changed that so far."""
+    """What an account can spend, and how the group has changed that so far."""
 
     available_nanousd: int
     held_nanousd: int = 0
@@ -62,7 +63,7 @@ class Books:
     """The rows behind a group's commands, kept up to date while they are decided in order."""
 
     accounts: dict[str, Account]
-    """Active ones whose credit does not change by itself now; no others."""
+    """Those whose credit does not change by itself now and, if they reserve, active ones."""
     capped_keys: set[str]
     by_id: dict[str, Charge] = field(default_factory=dict)
     by_key: dict[tuple[str, str], Charge] = field(default_factory=dict)
@@ -107,16 +108,24 @@ _BY_ID = {
         f" LATERAL (SELECT {_COLUMNS} FROM charge c WHERE c.id = w.id LIMIT 1) c"
     ),
 }
-_ACTIVE = select(account.c.id).where(
-    account.c.id.in_(bindparam("ids", expanding=True)), account.c.status == "active"
-)
-_CAPPED = select(key_cap.c.key_id).where(key_cap.c.key_id.in_(bindparam("ids", expanding=True)))
+# Active accounts and capped keys, of the wanted: one statement, told apart by the first column.
+_MARKED = {
+    "sqlite": (
+        "SELECT 'active', id FROM account WHERE status = 'active'"
+        " AND id IN (SELECT w.value FROM json_each(?) w) UNION ALL"
+        " SELECT 'capped', key_id FROM key_cap WHERE key_id IN (SELECT w.value FROM json_each(?) w)"
+    ),
+    "postgresql": (
+        "SELECT 'active', id FROM account WHERE status = 'active' AND id = ANY(%b::text[])"
+        " UNION ALL SELECT 'capped', key_id FROM key_cap WHERE key_id = ANY(%b::text[])"
+    ),
+}
 
 
 def read_books(
     connection: Connection,
     now: int,
-    balances: Sequence[Row[Any]],
+    balances: Sequence[Standing],
     commands: Sequence[Command],
     *,
     look_up: bool,
@@ -125,15 +134,17 @@ def read_books(
 
     What was bought before is only there if `look_up` says so.
     """
-    active = _read_names(connection, _ACTIVE, [row.account_id for row in balances])
     reserves = [command for command in commands if isinstance(command, Reserve)]
+    active, capped = _read_marks(connection, reserves)
+    buyers = {command.account_id for command in reserves}
     books = Books(
         accounts={
-            row.account_id: Account(int(row.available_nanousd))
-            for row in balances
-            if row.account_id in active and (row.next_expiry_at is None or row.next_expiry_at > now)
+            standing.account_id: Account(standing.available_nanousd)
+            for standing in balances
+            if not standing.is_due(now)
+            and (standing.account_id in active or standing.account_id not in buyers)
         },
-        capped_keys=_read_names(connection, _CAPPED, {command.key_id for command in reserves}),
+        capped_keys=capped,
         looked_up=look_up,
     )
     _read_charges(connection, books, commands, reserves)
@@ -143,10 +154,17 @@ def read_books(
     return books
 
 
-def _read_names(connection: Connection, query: Select[str], ids: Collection[str]) -> set[str]:
-    if not ids:
-        return set()
-    return set(connection.execute(query, {"ids": list(ids)}).scalars())
+def _read_marks(connection: Connection, reserves: Sequence[Reserve]) -> tuple[set[str], set[str]]:
+    """Of those that reserve: the accounts that may, and the keys that have a cap."""
+    if not reserves:
+        return set(), set()
+    accounts = {command.account_id for command in reserves}
+    keys = {command.key_id for command in reserves}
+    found = set(map(tuple, _find(connection, _MARKED, accounts, keys)))
+    marked = {
+        mark: {name for which, name in found if which == mark} for mark in ("active", "capped")
+    }
+    return marked["active"], marked["capped"]
 
 
 def _read_charges(
@@ -155,23 +173,24 @@ def _read_charges(
     keys = {(command.account_id, command.idempotency_key) for command in reserves}
     ids = {command.hold.charge_id for command in commands if isinstance(command, Capture | Release)}
     if keys:
-        books.add_all(_find(connection, _BY_KEY, *zip(*keys, strict=True)))
+        paired = [list(keys)] if _takes_json(connection) else zip(*keys, strict=True)
+        books.add_all(_find(connection, _BY_KEY, *paired))
     if ids:
         books.add_all(_find(connection, _BY_ID, ids))
 
 
 def _find(
-    connection: Connection, query: Mapping[str, str], *columns: Collection[str]
-) -> Iterable[Row[Any]]:
-    """The charges that a query wants: of one list of ids, or of two lists that make pairs."""
-    dialect = connection.dialect.name
-    if dialect != "sqlite":
-        values: tuple[Any, ...] = tuple(list(column) for column in columns)
-    elif len(columns) == 1:
-        values = (json.dumps(list(columns[0])),)
-    else:
-        values = (json.dumps(list(zip(*columns, strict=True))),)
-    return connection.exec_driver_sql(query[dialect], values)
+    connection: Connection, query: Mapping[str, str], *wanted: Collection[Any]
+) -> Sequence[Sequence[Any]]:
+    """What a query answers that is given lists, each as one parameter."""
+    lists = [list(each) for each in wanted]
+    values = map(json.dumps, lists) if _takes_json(connection) else lists
+    return fetch(connection, query[connection.dialect.name], tuple(values))
+
+
+def _takes_json(connection: Connection) -> bool:
+    """Whether the database has no arrays."""
+    return connection.dialect.name == "sqlite"
 
 
 def _read_purchases(connection: Connection, books: Books, captures: Sequence[Capture]) -> None:

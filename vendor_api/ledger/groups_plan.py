@@ -1,6 +1,6 @@
 """Decides a group's commands in order, as if each ran by itself, and collects what they write."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from vendor_api.ledger.groups_books import CHARGE_COLUMNS, Account, Books, Charg
 from vendor_api.ledger.groups_purchases import Shelf
 from vendor_api.ledger.ids import new_id
 from vendor_api.ledger.jobs import Capture, Command, Release
+from vendor_api.ledger.lines import Paid, price_lines
 from vendor_api.ledger.reservation import held_values, refuse
 
 __all__ = ["Plan", "RollUp", "Unusual"]
@@ -69,7 +70,7 @@ class Plan:
 
     def _reserve(self, command: Reserve) -> Hold:
         account = self._account(command.account_id)
-        amount = sum(line.price.unit_nanousd for line in command.lines)
+        amount = sum([line.price.unit_nanousd for line in command.lines])
         if amount > MAX_NANOUSD or command.key_id in self.books.capped_keys:
             raise Unusual
         known = self.books.by_key.get((command.account_id, command.idempotency_key))
@@ -104,25 +105,20 @@ class Plan:
             raise Unusual
         account, known = self._account(hold.account_id), self._held(hold)
         given = [line for line, done in zip(hold.lines, delivered, strict=True) if done]
-        bought = self._buy(known, given)
-        costs = tuple(
-            line.price.unit_nanousd if done and (line.modality, line.digest) in bought else 0
-            for line, done in zip(hold.lines, delivered, strict=True)
-        )
+        paid = self._buy(known, given)
+        costs = price_lines(hold.lines, delivered, paid)
         cost = sum(costs)
         known.state = "captured"
         settled = {"state": "captured", "captured_at": self.now, "cost_nanousd": cost}
-        self.captured.append({**_fence(hold), **settled, **count_lines(given, bought)})
+        self.captured.append({**_fence(hold), **settled, **count_lines(given, paid)})
         self.earned.append((known, cost))
         account.debit(held_nanousd=known.reserved_nanousd, cost_nanousd=cost)
-        self._roll_up(
-            known, tally(hold, delivered, costs, bought, command.failed, command.repeated)
-        )
+        self._roll_up(known, tally(hold, given, costs, paid, command.failed, command.repeated))
         return Receipt(known.id, cost, costs, account.available_nanousd)
 
-    def _buy(self, known: Charge, given: list[Line]) -> set[tuple[Modality, bytes]]:
+    def _buy(self, known: Charge, given: list[Line]) -> Paid:
         """The lines to pay for: never bought by the account, or longer ago than is free."""
-        paid: set[tuple[Modality, bytes]] = set()
+        paid: dict[Modality, Collection[bytes]] = {}
         oldest = self.now - REBUY_FREE_DAYS * DAY
         for modality in {line.modality for line in given}:
             shelf = Shelf(known.account_id, known.revision, modality)
@@ -130,8 +126,9 @@ class Plan:
             asked = [line.digest for line in given if line.modality == modality]
             fresh = [digest for digest in asked if bought_at.get(digest, 0) <= oldest]
             bought_at.update(dict.fromkeys(fresh, self.now))
-            self.bought.setdefault(shelf, {}).update(dict.fromkeys(fresh, known.id))
-            paid.update((modality, digest) for digest in fresh)
+            buyers = dict.fromkeys(fresh, known.id)
+            self.bought.setdefault(shelf, {}).update(buyers)
+            paid[modality] = buyers
         return paid
 
     def _roll_up(self, known: Charge, tallied: Mapping[Modality, Mapping[str, int]]) -> None:

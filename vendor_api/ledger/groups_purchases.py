@@ -7,13 +7,14 @@ Few buy what they have bought: clients keep it. So a group takes every item for 
 writes it where nothing may be yet; only when that fails does it look first and begin again.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from shared.wire import Modality
+from vendor_api.db.driver import fetch, run
 
 DIGESTS_AT_ONCE = 10_000
 """In one query; SQLite takes 32,766 parameters."""
@@ -92,7 +93,7 @@ def read_purchases(
     found: dict[Shelf, dict[bytes, int]] = {}
     for shelf, digests in _slice(wanted):
         rows = _find(connection, shelf, digests)
-        found.setdefault(shelf, {}).update({bytes(row.digest): row.bought_at for row in rows})
+        found.setdefault(shelf, {}).update({bytes(digest): bought_at for digest, bought_at in rows})
     return found
 
 
@@ -116,17 +117,17 @@ def _write(
 ) -> int:
     if connection.dialect.name == "sqlite":
         rows = [
-            (*shelf, digest, charge_id, now)
+            (*shelf, digest, buyers[digest], now)
             for shelf, buyers in sorted(bought.items())
-            for digest, charge_id in sorted(buyers.items())
+            for digest in sorted(buyers)
         ]
-        return connection.exec_driver_sql(_WRITE_TO_SQLITE + conflict, rows).rowcount if rows else 0
+        return run(connection, _WRITE_TO_SQLITE + conflict, rows) if rows else 0
     written = 0
     for shelf, digests in _slice(bought):
         charge_ids = [bought[shelf][digest] for digest in digests]
         values = {"bought_at": now, "digests": digests, "charge_ids": charge_ids}
         values |= shelf._asdict()
-        written += connection.exec_driver_sql(_WRITE_TO_POSTGRESQL + conflict, values).rowcount
+        written += run(connection, _WRITE_TO_POSTGRESQL + conflict, [values])
     return written
 
 
@@ -137,9 +138,8 @@ def _slice(items: Mapping[Shelf, Collection[bytes]]) -> Iterator[tuple[Shelf, li
             yield shelf, digests[start : start + DIGESTS_AT_ONCE]
 
 
-def _find(connection: Connection, shelf: Shelf, digests: list[bytes]) -> Collection[Row[Any]]:
+def _find(connection: Connection, shelf: Shelf, digests: list[bytes]) -> Sequence[Sequence[Any]]:
     if connection.dialect.name == "sqlite":
         query = _FIND_IN_SQLITE.format(", ".join("?" * len(digests)))
-        return connection.exec_driver_sql(query, (*shelf, *digests)).all()
-    wanted = {**shelf._asdict(), "digests": digests}
-    return connection.exec_driver_sql(_FIND_IN_POSTGRESQL, wanted).all()
+        return fetch(connection, query, (*shelf, *digests))
+    return fetch(connection, _FIND_IN_POSTGRESQL, {**shelf._asdict(), "digests": digests})

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Dialect, bindparam, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects import postgresql, sqlite
 
+from vendor_api.db.driver import Values, run
 from vendor_api.db.tables import (
     account_balance,
     charge,
@@ -90,8 +91,7 @@ def _record(connection: Connection, plan: Plan) -> None:
 
 def _roll_up(connection: Connection, plan: Plan) -> None:
     rows = [{**key._asdict(), **counts} for key, counts in plan.rolled_up.items()]
-    if rows:
-        connection.execute(_rolling(connection.dialect.name), rows)
+    _execute(connection, _rolling(connection.dialect.name), rows)
 
 
 def _execute(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -103,12 +103,12 @@ def _execute(connection: Connection, statement: Any, rows: Sequence[Mapping[str,
     if not rows:
         return 0
     text, names, fixed = _spell(statement, connection.dialect, tuple(rows[0]))
-    values: Sequence[Any] = (
+    values: Sequence[Values] = (
         [tuple(row[name] if name in row else fixed[name] for name in names) for row in rows]
         if names is not None
         else [{**fixed, **row} for row in rows]
     )
-    return connection.exec_driver_sql(text, values).rowcount
+    return run(connection, text, values)
 
 
 @cache
