@@ -1,17 +1,26 @@
 """Turns a hold into money earned: what was delivered, less what the account had bought before."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, update
 
 from shared.wire import Modality
 from vendor_api.db.clock import DAY, HOUR
-from vendor_api.db.tables import charge, purchase, usage_rollup
+from vendor_api.db.tables import charge, usage_rollup
 from vendor_api.db.upsert import insert
 from vendor_api.ledger import balance, caps, credits, journal
 from vendor_api.ledger.commands import REBUY_FREE_DAYS, Hold, HoldLost, Line, Receipt
-from vendor_api.ledger.lines import MODALITIES, Paid, count_modalities, price_lines, sum_costs
+from vendor_api.ledger.lines import (
+    MODALITIES,
+    Paid,
+    count_modalities,
+    price_lines,
+    sort_digests,
+    sum_costs,
+)
+from vendor_api.ledger.lots import NewLot, Shelf, write_lots
+from vendor_api.ledger.shelves import Shelves
 
 Counts = int | Mapping[Modality, int]
 """Items by modality; a bare number means images unless the request holds only texts."""
@@ -27,9 +36,11 @@ def capture(
     *,
     failed: Counts = 0,
     repeated: Counts = 0,
+    shelves: Shelves | None = None,
 ) -> Receipt:
     """Charge the delivered lines, in one transaction with the journal and the roll-ups.
 
+    `shelves` knows where to look for what was bought; without it, every lot is looked through.
     Raises HoldLost when the hold expired or belongs to a later epoch: then nothing is charged and
     nothing may be delivered.
     """
@@ -37,7 +48,7 @@ def capture(
         raise ValueError(f"{len(hold.lines)} lines were held, {len(delivered)} outcomes given")
     fenced = _pass_fence(connection, now, hold)
     given = [line for line, done in zip(hold.lines, delivered, strict=True) if done]
-    paid = _buy(connection, now, fenced, given)
+    paid = _buy(connection, now, fenced, given, shelves or Shelves())
     costs = price_lines(hold.lines, delivered, paid)
     cost = sum(costs)
     available = balance.debit(
@@ -72,30 +83,19 @@ def _pass_fence(connection: Connection, now: int, hold: Hold) -> Row[Any]:
     return row
 
 
-def _buy(connection: Connection, now: int, fenced: Row[Any], given: Sequence[Line]) -> Paid:
+def _buy(
+    connection: Connection, now: int, fenced: Row[Any], given: Sequence[Line], shelves: Shelves
+) -> Paid:
     """The lines to pay for: never bought by the account, or longer ago than is free."""
-    if not given:
-        return {}
-    statement = insert(connection, purchase)
-    renewed = statement.on_conflict_do_update(
-        index_elements=["account_id", "revision", "modality", "digest"],
-        set_={"charge_id": statement.excluded.charge_id, "bought_at": now},
-        where=purchase.c.bought_at <= now - REBUY_FREE_DAYS * DAY,
-    ).returning(purchase.c.modality, purchase.c.digest)
-    rows = [
-        {
-            "account_id": fenced.account_id,
-            "revision": fenced.revision,
-            "modality": line.modality,
-            "digest": line.digest,
-            "charge_id": fenced.id,
-            "bought_at": now,
-        }
-        for line in given
-    ]
-    paid: dict[Modality, set[bytes]] = {}
-    for row in connection.execute(renewed, rows):
-        paid.setdefault(row.modality, set()).add(bytes(row.digest))
+    paid: dict[Modality, Collection[bytes]] = {}
+    oldest = now - REBUY_FREE_DAYS * DAY
+    for modality, digests in sort_digests(given).items():
+        shelf = Shelf(fenced.account_id, fenced.revision, modality)
+        last, bought_at = shelves.find(connection, shelf, digests)
+        fresh = [digest for digest in digests if bought_at.get(digest, 0) <= oldest]
+        if fresh:
+            write_lots(connection, now, [NewLot(shelf, last + 1, fenced.id, fresh)])
+        paid[modality] = set(fresh)
     return paid
 
 

@@ -10,8 +10,10 @@ from sqlalchemy import Connection
 from vendor_api.db.driver import fetch
 from vendor_api.ledger.balance import Standing
 from vendor_api.ledger.commands import Reserve
-from vendor_api.ledger.groups_purchases import Shelf, read_purchases
 from vendor_api.ledger.jobs import Capture, Command, Release
+from vendor_api.ledger.lines import sort_digests
+from vendor_api.ledger.lots import Shelf
+from vendor_api.ledger.shelves import Shelves
 
 __all__ = ["CHARGE_COLUMNS", "Account", "Books", "Charge", "read_books"]
 
@@ -59,6 +61,15 @@ class Charge:
 
 
 @dataclass(slots=True)
+class Stock:
+    """What a shelf holds of the items that the group is about."""
+
+    last: int
+    """The highest number of a lot."""
+    bought_at: dict[bytes, int]
+
+
+@dataclass(slots=True)
 class Books:
     """The rows behind a group's commands, kept up to date while they are decided in order."""
 
@@ -67,9 +78,8 @@ class Books:
     capped_keys: set[str]
     by_id: dict[str, Charge] = field(default_factory=dict)
     by_key: dict[tuple[str, str], Charge] = field(default_factory=dict)
-    bought_at: dict[Shelf, dict[bytes, int]] = field(default_factory=dict)
-    looked_up: bool = False
-    """Whether `bought_at` knows what was bought before the group."""
+    stocks: dict[Shelf, Stock] = field(default_factory=dict)
+    """Of every shelf that a capture takes from."""
 
     def add(self, known: Charge) -> None:
         """A charge, found by its id and by its idempotency key from now on."""
@@ -127,12 +137,11 @@ def read_books(
     now: int,
     balances: Sequence[Standing],
     commands: Sequence[Command],
-    *,
-    look_up: bool,
+    shelves: Shelves,
 ) -> Books:
     """Everything that the commands are about, given the locked balances of their accounts.
 
-    What was bought before is only there if `look_up` says so.
+    The transaction has written nothing so far.
     """
     reserves = [command for command in commands if isinstance(command, Reserve)]
     active, capped = _read_marks(connection, reserves)
@@ -145,12 +154,10 @@ def read_books(
             and (standing.account_id in active or standing.account_id not in buyers)
         },
         capped_keys=capped,
-        looked_up=look_up,
     )
     _read_charges(connection, books, commands, reserves)
-    if look_up:
-        captures = [command for command in commands if isinstance(command, Capture)]
-        _read_purchases(connection, books, captures)
+    captures = [command for command in commands if isinstance(command, Capture)]
+    _read_stocks(connection, books, captures, shelves)
     return books
 
 
@@ -193,12 +200,16 @@ def _takes_json(connection: Connection) -> bool:
     return connection.dialect.name == "sqlite"
 
 
-def _read_purchases(connection: Connection, books: Books, captures: Sequence[Capture]) -> None:
+def _read_stocks(
+    connection: Connection, books: Books, captures: Sequence[Capture], shelves: Shelves
+) -> None:
     wanted: dict[Shelf, set[bytes]] = {}
     for command in captures:
         known = books.by_id.get(command.hold.charge_id)
-        if known is not None:
-            for line in command.hold.lines:
-                shelf = Shelf(known.account_id, known.revision, line.modality)
-                wanted.setdefault(shelf, set()).add(line.digest)
-    books.bought_at = read_purchases(connection, wanted)
+        if known is None:
+            continue
+        for modality, digests in sort_digests(command.hold.lines).items():
+            shelf = Shelf(known.account_id, known.revision, modality)
+            wanted.setdefault(shelf, set()).update(digests)
+    for shelf, asked in wanted.items():
+        books.stocks[shelf] = Stock(*shelves.find(connection, shelf, asked, committed=True))

@@ -18,10 +18,10 @@ from vendor_api.ledger.commands import (
     Reserve,
 )
 from vendor_api.ledger.groups_books import CHARGE_COLUMNS, Account, Books, Charge
-from vendor_api.ledger.groups_purchases import Shelf
 from vendor_api.ledger.ids import new_id
 from vendor_api.ledger.jobs import Capture, Command, Release
-from vendor_api.ledger.lines import Paid, price_lines
+from vendor_api.ledger.lines import Paid, price_lines, sort_digests
+from vendor_api.ledger.lots import NewLot, Shelf
 from vendor_api.ledger.reservation import held_values, refuse
 
 __all__ = ["Plan", "RollUp", "Unusual"]
@@ -52,8 +52,8 @@ class Plan:
     captured: list[dict[str, Any]] = field(default_factory=list)
     """Charges with a new state, each behind its fence; so are the released ones."""
     released: list[dict[str, Any]] = field(default_factory=list)
-    bought: dict[Shelf, dict[bytes, str]] = field(default_factory=dict)
-    """Digest → the charge that pays for it, on each shelf."""
+    lots: list[NewLot] = field(default_factory=list)
+    """What the captured charges pay for."""
     earned: list[tuple[Charge, int]] = field(default_factory=list)
     """Charge and cost, one journal transaction each."""
     rolled_up: dict[RollUp, dict[str, int]] = field(default_factory=dict)
@@ -120,15 +120,16 @@ class Plan:
         """The lines to pay for: never bought by the account, or longer ago than is free."""
         paid: dict[Modality, Collection[bytes]] = {}
         oldest = self.now - REBUY_FREE_DAYS * DAY
-        for modality in {line.modality for line in given}:
+        for modality, asked in sort_digests(given).items():
             shelf = Shelf(known.account_id, known.revision, modality)
-            bought_at = self.books.bought_at.setdefault(shelf, {})
-            asked = [line.digest for line in given if line.modality == modality]
+            stock = self.books.stocks[shelf]
+            bought_at = stock.bought_at
             fresh = [digest for digest in asked if bought_at.get(digest, 0) <= oldest]
             bought_at.update(dict.fromkeys(fresh, self.now))
-            buyers = dict.fromkeys(fresh, known.id)
-            self.bought.setdefault(shelf, {}).update(buyers)
-            paid[modality] = buyers
+            if fresh:
+                stock.last += 1
+                self.lots.append(NewLot(shelf, stock.last, known.id, fresh))
+            paid[modality] = set(fresh)
         return paid
 
     def _roll_up(self, known: Charge, tallied: Mapping[Modality, Mapping[str, int]]) -> None:

@@ -19,8 +19,8 @@ from vendor_api.db.tables import (
 from vendor_api.ledger import journal
 from vendor_api.ledger.commands import LedgerError
 from vendor_api.ledger.groups_plan import Plan, RollUp
-from vendor_api.ledger.groups_purchases import renew_purchases, write_purchases
 from vendor_api.ledger.ids import new_id
+from vendor_api.ledger.lots import write_lots
 
 __all__ = ["write"]
 
@@ -43,17 +43,12 @@ _BALANCE = (
 
 
 def write(connection: Connection, plan: Plan) -> None:
-    """Every row of the plan. Raises LedgerError when a fence is not where the books had it.
-
-    Raises BoughtBefore when the books did not look up what was bought, and had to.
-    """
-    # The first of all: when it fails, nothing else was written in vain.
-    buy = renew_purchases if plan.books.looked_up else write_purchases
-    buy(connection, plan.now, plan.bought)
+    """Every row of the plan. Raises LedgerError when a fence is not where the books had it."""
     _execute(connection, _CLAIM, plan.claimed)
     for rows in (plan.captured, plan.released):
         if _execute(connection, _FENCED, rows) != len(rows):
             raise LedgerError("a charge changed under the lock of its account")
+    write_lots(connection, plan.now, plan.lots)
     _record(connection, plan)
     _roll_up(connection, plan)
     changed = [

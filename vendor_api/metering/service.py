@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 
 import structlog
 
@@ -31,7 +30,6 @@ from vendor_api.ledger.commands import (
     Reserve,
 )
 from vendor_api.ledger.ledger import Ledger
-from vendor_api.ledger.purchases import find_bought
 from vendor_api.metering.quote import Quote
 from vendor_api.metering.refusals import translate
 from vendor_api.metrics import Metrics
@@ -150,14 +148,10 @@ class Meter:
             await self._release(claim, final=True)
 
     async def _find_bought(self, order: Order) -> Sequence[bool]:
-        query = partial(
-            find_bought,
-            account_id=order.account_id,
-            revision=order.revision,
-            lines=order.quote.lines,
-        )
         async with self._ask("bought"):
-            return await self._ledger.read(query)
+            return await self._ledger.find_bought(
+                order.account_id, order.revision, order.quote.lines
+            )
 
     async def _reserve(self, order: Order) -> Hold | Replay:
         command = Reserve(
