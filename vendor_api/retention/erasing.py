@@ -45,7 +45,7 @@ def accounts_to_erase(connection: Connection, now: int, *, days: int) -> list[Er
 def erase_purchases(connection: Connection, account_id: str, *, limit: int = SLICE) -> int:
     """Delete lots with about so many of the account's digests; how many went. 0: none are left."""
     key = tuple(purchase_lot.primary_key.columns)
-    query = select(*key, purchase_lot.c.items).where(purchase_lot.c.account_id == account_id)
+    query = select(*key, purchase_lot.c["items"]).where(purchase_lot.c.account_id == account_id)
     gone, last = 0, None
     for *last, items in connection.execute(query.order_by(*key).limit(limit)):  # noqa: B007
         gone += items
@@ -94,7 +94,7 @@ def erase_names(connection: Connection, now: int, found: Erased) -> bool:
 
 
 def _count(connection: Connection, account_id: str) -> Erased:
-    bought = select(func.coalesce(func.sum(purchase_lot.c.items), 0))
+    bought = select(func.coalesce(func.sum(purchase_lot.c["items"]), 0))
     purchases = connection.execute(bought.where(purchase_lot.c.account_id == account_id))
     keys = connection.execute(select(func.count()).where(api_key.c.account_id == account_id))
     return Erased(account_id, int(purchases.scalar_one()), keys.scalar_one())

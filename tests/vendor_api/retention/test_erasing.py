@@ -35,7 +35,7 @@ def buy(shop, account_id, key, *names):
 
 
 def count(shop, account_id):
-    query = select(func.sum(purchase_lot.c.items)).where(purchase_lot.c.account_id == account_id)
+    query = select(func.sum(purchase_lot.c["items"])).where(purchase_lot.c.account_id == account_id)
     with shop.database.read() as connection:
         return connection.execute(query).scalar_one() or 0
 
