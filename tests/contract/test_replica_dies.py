@@ -204,7 +204,7 @@ def check_bill(server: Contract, database_url: str, delivered: int) -> None:
     assert parse_usd("1.00") - parse_usd(balance.available_usd) == 10_000 * delivered
     database = open_database(database_url)
     with database.read() as connection:
-        sold = connection.exec_driver_sql("SELECT count(*) FROM purchase").scalar_one()
+        sold = connection.exec_driver_sql("SELECT sum(items) FROM purchase_lot").scalar_one()
     books = audit(database)
     database.close()
     assert books.ok, books.violations

@@ -18,9 +18,10 @@ from vendor_api.admin.books import read_account
 from vendor_api.admin.holdings import describe_keys, show_instant
 from vendor_api.auth.repository import list_keys
 from vendor_api.db import format_instant, read_clock
-from vendor_api.db.tables import api_key, audit_log, charge, purchase
+from vendor_api.db.tables import api_key, audit_log, charge, purchase_lot
 from vendor_api.ledger.closing import find_closure
 from vendor_api.ledger.exports import PAGE, What, export_rows
+from vendor_api.ledger.lots import split
 from vendor_api.spaces.repository import read_space
 
 FORMAT = "vl2v account export 1"
@@ -115,18 +116,19 @@ def _entry(name: str) -> zipfile.ZipInfo:
 
 def _read_purchases(connection: Connection, account_id: str) -> Iterator[dict[str, Any]]:
     query = (
-        select(purchase)
-        .where(purchase.c.account_id == account_id)
-        .order_by(*purchase.primary_key.columns)
+        select(purchase_lot)
+        .where(purchase_lot.c.account_id == account_id)
+        .order_by(*purchase_lot.primary_key.columns)
     )
     for row in connection.execute(query, execution_options={"yield_per": PAGE}):
-        yield {
-            "revision": row.revision,
-            "modality": row.modality,
-            "digest": bytes(row.digest).hex(),
-            "charge_id": row.charge_id,
-            "bought_at": format_instant(row.bought_at),
-        }
+        for digest in split(row.digests, row.items):
+            yield {
+                "revision": row.revision,
+                "modality": row.modality,
+                "digest": digest.hex(),
+                "charge_id": row.charge_id,
+                "bought_at": format_instant(row.bought_at),
+            }
 
 
 def _read_audit(

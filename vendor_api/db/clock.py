@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
+
+from vendor_api.db.driver import fetch
 
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
@@ -11,12 +13,8 @@ DAY = 24 * HOUR
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CLOCKS = {
     # SQLite before 3.42 has no sub-second unixepoch().
-    "sqlite": text(
-        "SELECT CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER) * 1000"
-    ),
-    "postgresql": text(
-        "SELECT CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000) AS BIGINT)"
-    ),
+    "sqlite": "SELECT CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER) * 1000",
+    "postgresql": "SELECT CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000) AS BIGINT)",
 }
 
 __all__ = [
@@ -32,7 +30,8 @@ __all__ = [
 
 def read_clock(connection: Connection) -> int:
     """The database's present, so that processes with other clocks agree about expiry."""
-    return int(connection.execute(_CLOCKS[connection.dialect.name]).scalar_one())
+    ((now,),) = fetch(connection, _CLOCKS[connection.dialect.name])
+    return int(now)
 
 
 def as_datetime(microseconds: int) -> datetime:

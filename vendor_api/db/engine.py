@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from shared.migrating import PendingMigrations, pending
+from vendor_api.db.driver import fetch
 from vendor_api.refusal import Refusal
 
 STATEMENT_TIMEOUT_S = 5
@@ -204,7 +205,7 @@ def _begin_patiently(connection: Connection, begin: str, busy_timeout_s: float) 
     deadline = time.monotonic() + busy_timeout_s
     while True:
         try:
-            connection.exec_driver_sql(begin)
+            fetch(connection, begin)
             return
         except OperationalError as error:
             if "database is locked" not in str(error.orig) or time.monotonic() > deadline:

@@ -125,21 +125,23 @@ Index(
     sqlite_where=text("state = 'held'"),
     postgresql_where=text("state = 'held'"),
 )
-Index("ix_charge_account_id_id", charge.c.account_id, charge.c.id)
+# Unique, so that what refers to a charge can say whose it is.
+Index("ix_charge_account_id_id", charge.c.account_id, charge.c.id, unique=True)
 
-purchase = Table(
-    "purchase",
+purchase_lot = Table(
+    "purchase_lot",
     metadata,
     Column("account_id", Text, nullable=False),
     Column("revision", Text, nullable=False),
     Column("modality", Text, nullable=False),
-    Column("digest", LargeBinary, nullable=False),
+    Column("number", INT64, nullable=False),
     Column("charge_id", Text, nullable=False),
     Column("bought_at", INT64, nullable=False),
-    PrimaryKeyConstraint("account_id", "revision", "modality", "digest"),
-    # PostgreSQL would ask row by row: a trigger there checks what a statement wrote at once.
-    ForeignKeyConstraint(["account_id"], ["account.id"]).ddl_if(dialect="sqlite"),
-    ForeignKeyConstraint(["charge_id"], ["charge.id"]).ddl_if(dialect="sqlite"),
+    Column("items", INT64, nullable=False),
+    Column("digests", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("account_id", "revision", "modality", "number"),
+    ForeignKeyConstraint(["account_id", "charge_id"], ["charge.account_id", "charge.id"]),
+    CheckConstraint("items > 0", name="items"),
     sqlite_strict=True,
     sqlite_with_rowid=False,
 )
@@ -284,7 +286,7 @@ __all__ = [
     "operator_key",
     "person",
     "price_version",
-    "purchase",
+    "purchase_lot",
     "session",
     "usage_rollup",
 ]

@@ -35,6 +35,7 @@ from vendor_api.ledger.commands import (
 from vendor_api.ledger.credits import accounts_due, expire_due
 from vendor_api.ledger.prices import current_prices
 from vendor_api.ledger.reservation import release, reserve
+from vendor_api.ledger.shelves import Shelves
 from vendor_api.people import staff
 
 DAYS = 30
@@ -93,6 +94,7 @@ class _Field:
         self._seen: dict[str, list[tuple[Modality, bytes]]] = {}
         self._prices: dict[str, dict[Modality, Price]] = {}
         self._sold: list[str] = []
+        self._shelves = Shelves(alone=True)
         self._used: dict[str, int] = {}
         """Key → when it was last used."""
         self._count = 0
@@ -139,7 +141,8 @@ class _Field:
         delivered = [self.chance.random() >= customer.bad for _ in hold.lines]
         took = round(self.chance.lognormvariate(0, 0.4) * SECOND / 5)
         if any(delivered):
-            capture(connection, at + took, hold, delivered, failed={"image": failed, "text": 0})
+            refused = {"image": failed, "text": 0}
+            capture(connection, at + took, hold, delivered, failed=refused, shelves=self._shelves)
             self._sold.append(hold.charge_id)
         else:
             release(connection, hold, final=True)

@@ -1,13 +1,15 @@
 """The one row that says what an account can still spend; the database's CHECK guards it."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import json
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, Select, bindparam, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from shared.money import format_usd
 from shared.wire import BalanceDocument
 from vendor_api.db import format_instant
+from vendor_api.db.driver import fetch
 from vendor_api.db.tables import account_balance as balance
 from vendor_api.ledger.commands import InsufficientCredit, UnknownAccount
 
@@ -17,22 +19,51 @@ AVAILABLE = (
     - balance.c.debited_nanousd
     - balance.c.held_nanousd
 )
-_LOCK: Select[Any] = (
-    select(balance.c.account_id, balance.c.next_expiry_at, AVAILABLE.label("available_nanousd"))
-    .where(balance.c.account_id.in_(bindparam("account_ids", expanding=True)))
-    .order_by(balance.c.account_id)
-    .with_for_update()
-)
+_STANDING = f"account_balance.account_id, account_balance.next_expiry_at, {AVAILABLE}"
+_LOCK = {
+    "sqlite": (
+        f"SELECT {_STANDING} FROM json_each(?) w CROSS JOIN account_balance"  # noqa: S608
+        " ON account_balance.account_id = w.value ORDER BY account_balance.account_id"
+    ),
+    "postgresql": (
+        f"SELECT {_STANDING} FROM account_balance WHERE account_id = ANY(%b::text[])"  # noqa: S608
+        " ORDER BY account_id FOR UPDATE"
+    ),
+}
 
-__all__ = ["AVAILABLE", "credit", "debit", "describe", "hold", "lock", "read_available", "unhold"]
+__all__ = [
+    "AVAILABLE",
+    "Standing",
+    "credit",
+    "debit",
+    "describe",
+    "hold",
+    "lock",
+    "read_available",
+    "unhold",
+]
 
 
-def lock(connection: Connection, account_ids: Iterable[str]) -> Sequence[Row[Any]]:
+class Standing(NamedTuple):
+    """What an account can spend, and until when that is so by itself."""
+
+    account_id: str
+    next_expiry_at: int | None
+    available_nanousd: int
+
+    def is_due(self, now: int) -> bool:
+        """Whether credit of the account has expired, and nobody has booked that yet."""
+        return self.next_expiry_at is not None and self.next_expiry_at <= now
+
+
+def lock(connection: Connection, account_ids: Iterable[str]) -> list[Standing]:
     """Take the accounts' balances in sorted order, before any other row of theirs; returns them.
 
     Every writing transaction starts here, so two of them never wait for each other in a circle.
     """
-    return connection.execute(_LOCK, {"account_ids": sorted(set(account_ids))}).all()
+    dialect, wanted = connection.dialect.name, sorted(set(account_ids))
+    names = json.dumps(wanted) if dialect == "sqlite" else wanted
+    return [Standing(*row) for row in fetch(connection, _LOCK[dialect], (names,))]
 
 
 def hold(connection: Connection, account_id: str, amount_nanousd: int) -> int:

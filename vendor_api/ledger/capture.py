@@ -1,21 +1,29 @@
 """Turns a hold into money earned: what was delivered, less what the account had bought before."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, update
 
 from shared.wire import Modality
 from vendor_api.db.clock import DAY, HOUR
-from vendor_api.db.tables import charge, purchase, usage_rollup
+from vendor_api.db.tables import charge, usage_rollup
 from vendor_api.db.upsert import insert
 from vendor_api.ledger import balance, caps, credits, journal
 from vendor_api.ledger.commands import REBUY_FREE_DAYS, Hold, HoldLost, Line, Receipt
+from vendor_api.ledger.lines import (
+    MODALITIES,
+    Paid,
+    count_modalities,
+    price_lines,
+    sort_digests,
+    sum_costs,
+)
+from vendor_api.ledger.lots import NewLot, Shelf, write_lots
+from vendor_api.ledger.shelves import Shelves
 
 Counts = int | Mapping[Modality, int]
 """Items by modality; a bare number means images unless the request holds only texts."""
-
-MODALITIES: tuple[Modality, ...] = ("image", "text")
 
 __all__ = ["Counts", "capture", "count_lines", "tally"]
 
@@ -28,9 +36,11 @@ def capture(
     *,
     failed: Counts = 0,
     repeated: Counts = 0,
+    shelves: Shelves | None = None,
 ) -> Receipt:
     """Charge the delivered lines, in one transaction with the journal and the roll-ups.
 
+    `shelves` knows where to look for what was bought; without it, every lot is looked through.
     Raises HoldLost when the hold expired or belongs to a later epoch: then nothing is charged and
     nothing may be delivered.
     """
@@ -38,11 +48,8 @@ def capture(
         raise ValueError(f"{len(hold.lines)} lines were held, {len(delivered)} outcomes given")
     fenced = _pass_fence(connection, now, hold)
     given = [line for line, done in zip(hold.lines, delivered, strict=True) if done]
-    bought = _buy(connection, now, fenced, given)
-    costs = tuple(
-        line.price.unit_nanousd if done and (line.modality, line.digest) in bought else 0
-        for line, done in zip(hold.lines, delivered, strict=True)
-    )
+    paid = _buy(connection, now, fenced, given, shelves or Shelves())
+    costs = price_lines(hold.lines, delivered, paid)
     cost = sum(costs)
     available = balance.debit(
         connection, hold.account_id, held_nanousd=fenced.reserved_nanousd, cost_nanousd=cost
@@ -57,8 +64,8 @@ def capture(
     available -= credits.expire_due(
         connection, now, hold.account_id, spent_nanousd=cost, held_at=fenced.held_at
     )
-    _settle(connection, fenced, given, bought, cost)
-    _roll_up(connection, now, fenced, tally(hold, delivered, costs, bought, failed, repeated))
+    _settle(connection, fenced, given, paid, cost)
+    _roll_up(connection, now, fenced, tally(hold, given, costs, paid, failed, repeated))
     return Receipt(hold.charge_id, cost, costs, available)
 
 
@@ -77,80 +84,66 @@ def _pass_fence(connection: Connection, now: int, hold: Hold) -> Row[Any]:
 
 
 def _buy(
-    connection: Connection, now: int, fenced: Row[Any], given: Sequence[Line]
-) -> set[tuple[Modality, bytes]]:
+    connection: Connection, now: int, fenced: Row[Any], given: Sequence[Line], shelves: Shelves
+) -> Paid:
     """The lines to pay for: never bought by the account, or longer ago than is free."""
-    if not given:
-        return set()
-    statement = insert(connection, purchase)
-    renewed = statement.on_conflict_do_update(
-        index_elements=["account_id", "revision", "modality", "digest"],
-        set_={"charge_id": statement.excluded.charge_id, "bought_at": now},
-        where=purchase.c.bought_at <= now - REBUY_FREE_DAYS * DAY,
-    ).returning(purchase.c.modality, purchase.c.digest)
-    rows = [
-        {
-            "account_id": fenced.account_id,
-            "revision": fenced.revision,
-            "modality": line.modality,
-            "digest": line.digest,
-            "charge_id": fenced.id,
-            "bought_at": now,
-        }
-        for line in given
-    ]
-    return {(row.modality, bytes(row.digest)) for row in connection.execute(renewed, rows)}
+    paid: dict[Modality, Collection[bytes]] = {}
+    oldest = now - REBUY_FREE_DAYS * DAY
+    for modality, digests in sort_digests(given).items():
+        shelf = Shelf(fenced.account_id, fenced.revision, modality)
+        last, bought_at = shelves.find(connection, shelf, digests)
+        fresh = [digest for digest in digests if bought_at.get(digest, 0) <= oldest]
+        if fresh:
+            write_lots(connection, now, [NewLot(shelf, last + 1, fenced.id, fresh)])
+        paid[modality] = set(fresh)
+    return paid
 
 
 def _settle(
     connection: Connection,
     fenced: Row[Any],
     given: Sequence[Line],
-    bought: set[tuple[Modality, bytes]],
+    paid: Paid,
     cost: int,
 ) -> None:
     windows = caps.use(
         connection, fenced.key_id, caps.parse(fenced.caps), {"items": len(given), "spend": cost}
     )
-    counts = count_lines(given, bought)
+    counts = count_lines(given, paid)
     statement = update(charge).where(charge.c.id == fenced.id)
     connection.execute(statement.values(cost_nanousd=cost, caps=caps.encode(windows), **counts))
 
 
-def count_lines(given: Sequence[Line], bought: set[tuple[Modality, bytes]]) -> dict[str, int]:
+def count_lines(given: Sequence[Line], paid: Paid) -> dict[str, int]:
     """The columns of a captured charge that say how many lines it delivered, and how many free."""
     counts: dict[str, int] = {}
+    of_kind = count_modalities(given)
     for modality in MODALITIES:
-        of_kind = [line for line in given if line.modality == modality]
-        paid = sum((modality, line.digest) in bought for line in of_kind)
-        counts[f"{modality}s"] = len(of_kind)
-        counts[f"{modality}s_free"] = len(of_kind) - paid
+        counts[f"{modality}s"] = of_kind[modality]
+        counts[f"{modality}s_free"] = of_kind[modality] - len(paid.get(modality, ()))
     return counts
 
 
 def tally(
     hold: Hold,
-    delivered: Sequence[bool],
+    given: Sequence[Line],
     costs: Sequence[int],
-    bought: set[tuple[Modality, bytes]],
+    paid: Paid,
     failed: Counts,
     repeated: Counts,
 ) -> dict[Modality, dict[str, int]]:
     """What the request adds to the usage statement, by modality; nothing where all is zero."""
     extra_failed, extra_free = _by_modality(failed, hold), _by_modality(repeated, hold)
+    asked, done = count_modalities(hold.lines), count_modalities(given)
     rows: dict[Modality, dict[str, int]] = {}
     for modality in MODALITIES:
+        items = len(paid.get(modality, ()))
         row = {
-            "items": 0,
-            "items_free": extra_free.get(modality, 0),
-            "items_failed": extra_failed.get(modality, 0),
-            "cost_nanousd": 0,
+            "items": items,
+            "items_free": done[modality] - items + extra_free.get(modality, 0),
+            "items_failed": asked[modality] - done[modality] + extra_failed.get(modality, 0),
+            "cost_nanousd": sum_costs(hold.lines, costs, modality) if items else 0,
         }
-        for line, done, cost in zip(hold.lines, delivered, costs, strict=True):
-            if line.modality == modality:
-                paid = done and (modality, line.digest) in bought
-                row["items" if paid else "items_free" if done else "items_failed"] += 1
-                row["cost_nanousd"] += cost
         if any(row.values()):
             rows[modality] = row
     return rows

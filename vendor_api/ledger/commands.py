@@ -1,7 +1,7 @@
 """What the API asks of the ledger, and what it answers: plain values, no SQL, no I/O."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from shared.wire import Modality
 
@@ -35,8 +35,7 @@ class Price:
     """Microseconds since 1970 in UTC."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One distinct item of a request."""
 
     modality: Modality

@@ -10,11 +10,12 @@ set-based way within a group, so no job of it can overtake another.
 
 When anything set-based fails, the transaction is taken back and a second one runs every job by
 itself: only the one that is to blame fails. A savepoint instead would make SQLite keep a copy of
-every page that the group touches. `groups_purchases` says why one may also run twice by the set.
+every page that the group touches.
 """
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -26,9 +27,9 @@ from vendor_api.ledger import balance
 from vendor_api.ledger.commands import LedgerError
 from vendor_api.ledger.groups_books import read_books
 from vendor_api.ledger.groups_plan import Plan, Unusual
-from vendor_api.ledger.groups_purchases import BoughtBefore, Rebuys
 from vendor_api.ledger.groups_rows import write
 from vendor_api.ledger.jobs import Command, Job, perform
+from vendor_api.ledger.shelves import Shelves
 
 _log = logging.getLogger(__name__)
 _WAITING = object()
@@ -40,51 +41,39 @@ class _SetFailed(Exception):
     """A set-based statement failed, and its transaction with it."""
 
 
-def commit(database: Database, jobs: Sequence[Job], rebuys: Rebuys | None = None) -> list[Any]:
+def commit(database: Database, jobs: Sequence[Job], shelves: Shelves | None = None) -> list[Any]:
     """What each job returned or raised, in the jobs' order, all of it committed.
 
-    `rebuys` remembers from group to group. Raises SQLAlchemyError when the database did not
+    `shelves` remembers from group to group. Raises SQLAlchemyError when the database did not
     commit; then nothing has changed.
     """
+    execute = partial(_execute, jobs=jobs, shelves=shelves or Shelves())
     try:
-        return _commit_by_the_set(database, jobs, rebuys or Rebuys())
+        return database.change(lambda c: failpoints.reach_commit(execute(c)))
     except _SetFailed as failure:
         _log.warning("%d ledger commands run one by one: %s", len(jobs), failure.__cause__)
-        return database.change(
-            lambda c: failpoints.reach_commit(_execute(c, jobs, one_by_one=True))
-        )
-
-
-def _commit_by_the_set(database: Database, jobs: Sequence[Job], rebuys: Rebuys) -> list[Any]:
-    if not rebuys.are_likely():
-        try:
-            return database.change(lambda c: failpoints.reach_commit(_execute(c, jobs)))
-        except BoughtBefore:
-            rebuys.note()
-    return database.change(lambda c: failpoints.reach_commit(_execute(c, jobs, look_up=True)))
+        return database.change(lambda c: failpoints.reach_commit(execute(c, one_by_one=True)))
 
 
 def _execute(
-    connection: Connection, jobs: Sequence[Job], *, look_up: bool = False, one_by_one: bool = False
+    connection: Connection, jobs: Sequence[Job], shelves: Shelves, *, one_by_one: bool = False
 ) -> list[Any]:
     now = read_clock(connection)
     balances = balance.lock(connection, {job.account_id for job in jobs if job.account_id})
     commands = [job.task for job in jobs if isinstance(job.task, Command)]
     if one_by_one or not commands:
-        return [_attempt(connection, now, job) for job in jobs]
+        return [_attempt(connection, now, job, shelves) for job in jobs]
     try:
-        books = read_books(connection, now, balances, commands, look_up=look_up)
+        books = read_books(connection, now, balances, commands, shelves)
         plan = Plan(now, books)
         outcomes = _decide(plan, jobs)
         write(connection, plan)
-    except BoughtBefore:
-        raise
     except Exception as error:
         if _ends_transaction(error):
             raise
         raise _SetFailed from error
     return [
-        _attempt(connection, now, job) if outcome is _WAITING else outcome
+        _attempt(connection, now, job, shelves) if outcome is _WAITING else outcome
         for job, outcome in zip(jobs, outcomes, strict=True)
     ]
 
@@ -111,10 +100,10 @@ def _decide_one(plan: Plan, job: Job) -> Any:
         return error
 
 
-def _attempt(connection: Connection, now: int, job: Job) -> Any:
+def _attempt(connection: Connection, now: int, job: Job, shelves: Shelves) -> Any:
     savepoint = connection.begin_nested()
     try:
-        result = perform(connection, now, job.task)
+        result = perform(connection, now, job.task, shelves)
     except Exception as error:
         if _ends_transaction(error):
             raise

@@ -5,19 +5,22 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, select
+from sqlalchemy import Connection
 
-from vendor_api.db.tables import account, key_cap
+from vendor_api.db.driver import fetch
+from vendor_api.ledger.balance import Standing
 from vendor_api.ledger.commands import Reserve
-from vendor_api.ledger.groups_purchases import Shelf, read_purchases
 from vendor_api.ledger.jobs import Capture, Command, Release
+from vendor_api.ledger.lines import sort_digests
+from vendor_api.ledger.lots import Shelf
+from vendor_api.ledger.shelves import Shelves
 
 __all__ = ["CHARGE_COLUMNS", "Account", "Books", "Charge", "read_books"]
 
 
 @dataclass(slots=True)
 class Account:
-    """What an active account can spend, and how the group has changed that so far."""
+    """What an account can spend, and how the group has changed that so far."""
 
     available_nanousd: int
     held_nanousd: int = 0
@@ -58,17 +61,25 @@ class Charge:
 
 
 @dataclass(slots=True)
+class Stock:
+    """What a shelf holds of the items that the group is about."""
+
+    last: int
+    """The highest number of a lot."""
+    bought_at: dict[bytes, int]
+
+
+@dataclass(slots=True)
 class Books:
     """The rows behind a group's commands, kept up to date while they are decided in order."""
 
     accounts: dict[str, Account]
-    """Active ones whose credit does not change by itself now; no others."""
+    """Those whose credit does not change by itself now and, if they reserve, active ones."""
     capped_keys: set[str]
     by_id: dict[str, Charge] = field(default_factory=dict)
     by_key: dict[tuple[str, str], Charge] = field(default_factory=dict)
-    bought_at: dict[Shelf, dict[bytes, int]] = field(default_factory=dict)
-    looked_up: bool = False
-    """Whether `bought_at` knows what was bought before the group."""
+    stocks: dict[Shelf, Stock] = field(default_factory=dict)
+    """Of every shelf that a capture takes from."""
 
     def add(self, known: Charge) -> None:
         """A charge, found by its id and by its idempotency key from now on."""
@@ -107,46 +118,60 @@ _BY_ID = {
         f" LATERAL (SELECT {_COLUMNS} FROM charge c WHERE c.id = w.id LIMIT 1) c"
     ),
 }
-_ACTIVE = select(account.c.id).where(
-    account.c.id.in_(bindparam("ids", expanding=True)), account.c.status == "active"
-)
-_CAPPED = select(key_cap.c.key_id).where(key_cap.c.key_id.in_(bindparam("ids", expanding=True)))
+# Active accounts and capped keys, of the wanted: one statement, told apart by the first column.
+_MARKED = {
+    "sqlite": (
+        "SELECT 'active', id FROM account WHERE status = 'active'"
+        " AND id IN (SELECT w.value FROM json_each(?) w) UNION ALL"
+        " SELECT 'capped', key_id FROM key_cap WHERE key_id IN (SELECT w.value FROM json_each(?) w)"
+    ),
+    "postgresql": (
+        "SELECT 'active', id FROM account WHERE status = 'active' AND id = ANY(%b::text[])"
+        " UNION ALL SELECT 'capped', key_id FROM key_cap WHERE key_id = ANY(%b::text[])"
+    ),
+}
 
 
 def read_books(
     connection: Connection,
     now: int,
-    balances: Sequence[Row[Any]],
+    balances: Sequence[Standing],
     commands: Sequence[Command],
-    *,
-    look_up: bool,
+    shelves: Shelves,
 ) -> Books:
     """Everything that the commands are about, given the locked balances of their accounts.
 
-    What was bought before is only there if `look_up` says so.
+    The transaction has written nothing so far.
     """
-    active = _read_names(connection, _ACTIVE, [row.account_id for row in balances])
     reserves = [command for command in commands if isinstance(command, Reserve)]
+    active, capped = _read_marks(connection, reserves)
+    buyers = {command.account_id for command in reserves}
     books = Books(
         accounts={
-            row.account_id: Account(int(row.available_nanousd))
-            for row in balances
-            if row.account_id in active and (row.next_expiry_at is None or row.next_expiry_at > now)
+            standing.account_id: Account(standing.available_nanousd)
+            for standing in balances
+            if not standing.is_due(now)
+            and (standing.account_id in active or standing.account_id not in buyers)
         },
-        capped_keys=_read_names(connection, _CAPPED, {command.key_id for command in reserves}),
-        looked_up=look_up,
+        capped_keys=capped,
     )
     _read_charges(connection, books, commands, reserves)
-    if look_up:
-        captures = [command for command in commands if isinstance(command, Capture)]
-        _read_purchases(connection, books, captures)
+    captures = [command for command in commands if isinstance(command, Capture)]
+    _read_stocks(connection, books, captures, shelves)
     return books
 
 
-def _read_names(connection: Connection, query: Select[str], ids: Collection[str]) -> set[str]:
-    if not ids:
-        return set()
-    return set(connection.execute(query, {"ids": list(ids)}).scalars())
+def _read_marks(connection: Connection, reserves: Sequence[Reserve]) -> tuple[set[str], set[str]]:
+    """Of those that reserve: the accounts that may, and the keys that have a cap."""
+    if not reserves:
+        return set(), set()
+    accounts = {command.account_id for command in reserves}
+    keys = {command.key_id for command in reserves}
+    found = set(map(tuple, _find(connection, _MARKED, accounts, keys)))
+    marked = {
+        mark: {name for which, name in found if which == mark} for mark in ("active", "capped")
+    }
+    return marked["active"], marked["capped"]
 
 
 def _read_charges(
@@ -155,31 +180,36 @@ def _read_charges(
     keys = {(command.account_id, command.idempotency_key) for command in reserves}
     ids = {command.hold.charge_id for command in commands if isinstance(command, Capture | Release)}
     if keys:
-        books.add_all(_find(connection, _BY_KEY, *zip(*keys, strict=True)))
+        paired = [list(keys)] if _takes_json(connection) else zip(*keys, strict=True)
+        books.add_all(_find(connection, _BY_KEY, *paired))
     if ids:
         books.add_all(_find(connection, _BY_ID, ids))
 
 
 def _find(
-    connection: Connection, query: Mapping[str, str], *columns: Collection[str]
-) -> Iterable[Row[Any]]:
-    """The charges that a query wants: of one list of ids, or of two lists that make pairs."""
-    dialect = connection.dialect.name
-    if dialect != "sqlite":
-        values: tuple[Any, ...] = tuple(list(column) for column in columns)
-    elif len(columns) == 1:
-        values = (json.dumps(list(columns[0])),)
-    else:
-        values = (json.dumps(list(zip(*columns, strict=True))),)
-    return connection.exec_driver_sql(query[dialect], values)
+    connection: Connection, query: Mapping[str, str], *wanted: Collection[Any]
+) -> Sequence[Sequence[Any]]:
+    """What a query answers that is given lists, each as one parameter."""
+    lists = [list(each) for each in wanted]
+    values = map(json.dumps, lists) if _takes_json(connection) else lists
+    return fetch(connection, query[connection.dialect.name], tuple(values))
 
 
-def _read_purchases(connection: Connection, books: Books, captures: Sequence[Capture]) -> None:
+def _takes_json(connection: Connection) -> bool:
+    """Whether the database has no arrays."""
+    return connection.dialect.name == "sqlite"
+
+
+def _read_stocks(
+    connection: Connection, books: Books, captures: Sequence[Capture], shelves: Shelves
+) -> None:
     wanted: dict[Shelf, set[bytes]] = {}
     for command in captures:
         known = books.by_id.get(command.hold.charge_id)
-        if known is not None:
-            for line in command.hold.lines:
-                shelf = Shelf(known.account_id, known.revision, line.modality)
-                wanted.setdefault(shelf, set()).add(line.digest)
-    books.bought_at = read_purchases(connection, wanted)
+        if known is None:
+            continue
+        for modality, digests in sort_digests(command.hold.lines).items():
+            shelf = Shelf(known.account_id, known.revision, modality)
+            wanted.setdefault(shelf, set()).update(digests)
+    for shelf, asked in wanted.items():
+        books.stocks[shelf] = Stock(*shelves.find(connection, shelf, asked, committed=True))

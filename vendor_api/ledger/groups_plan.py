@@ -1,6 +1,6 @@
 """Decides a group's commands in order, as if each ran by itself, and collects what they write."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -18,9 +18,10 @@ from vendor_api.ledger.commands import (
     Reserve,
 )
 from vendor_api.ledger.groups_books import CHARGE_COLUMNS, Account, Books, Charge
-from vendor_api.ledger.groups_purchases import Shelf
 from vendor_api.ledger.ids import new_id
 from vendor_api.ledger.jobs import Capture, Command, Release
+from vendor_api.ledger.lines import Paid, price_lines, sort_digests
+from vendor_api.ledger.lots import NewLot, Shelf
 from vendor_api.ledger.reservation import held_values, refuse
 
 __all__ = ["Plan", "RollUp", "Unusual"]
@@ -51,8 +52,8 @@ class Plan:
     captured: list[dict[str, Any]] = field(default_factory=list)
     """Charges with a new state, each behind its fence; so are the released ones."""
     released: list[dict[str, Any]] = field(default_factory=list)
-    bought: dict[Shelf, dict[bytes, str]] = field(default_factory=dict)
-    """Digest → the charge that pays for it, on each shelf."""
+    lots: list[NewLot] = field(default_factory=list)
+    """What the captured charges pay for."""
     earned: list[tuple[Charge, int]] = field(default_factory=list)
     """Charge and cost, one journal transaction each."""
     rolled_up: dict[RollUp, dict[str, int]] = field(default_factory=dict)
@@ -69,7 +70,7 @@ class Plan:
 
     def _reserve(self, command: Reserve) -> Hold:
         account = self._account(command.account_id)
-        amount = sum(line.price.unit_nanousd for line in command.lines)
+        amount = sum([line.price.unit_nanousd for line in command.lines])
         if amount > MAX_NANOUSD or command.key_id in self.books.capped_keys:
             raise Unusual
         known = self.books.by_key.get((command.account_id, command.idempotency_key))
@@ -104,34 +105,31 @@ class Plan:
             raise Unusual
         account, known = self._account(hold.account_id), self._held(hold)
         given = [line for line, done in zip(hold.lines, delivered, strict=True) if done]
-        bought = self._buy(known, given)
-        costs = tuple(
-            line.price.unit_nanousd if done and (line.modality, line.digest) in bought else 0
-            for line, done in zip(hold.lines, delivered, strict=True)
-        )
+        paid = self._buy(known, given)
+        costs = price_lines(hold.lines, delivered, paid)
         cost = sum(costs)
         known.state = "captured"
         settled = {"state": "captured", "captured_at": self.now, "cost_nanousd": cost}
-        self.captured.append({**_fence(hold), **settled, **count_lines(given, bought)})
+        self.captured.append({**_fence(hold), **settled, **count_lines(given, paid)})
         self.earned.append((known, cost))
         account.debit(held_nanousd=known.reserved_nanousd, cost_nanousd=cost)
-        self._roll_up(
-            known, tally(hold, delivered, costs, bought, command.failed, command.repeated)
-        )
+        self._roll_up(known, tally(hold, given, costs, paid, command.failed, command.repeated))
         return Receipt(known.id, cost, costs, account.available_nanousd)
 
-    def _buy(self, known: Charge, given: list[Line]) -> set[tuple[Modality, bytes]]:
+    def _buy(self, known: Charge, given: list[Line]) -> Paid:
         """The lines to pay for: never bought by the account, or longer ago than is free."""
-        paid: set[tuple[Modality, bytes]] = set()
+        paid: dict[Modality, Collection[bytes]] = {}
         oldest = self.now - REBUY_FREE_DAYS * DAY
-        for modality in {line.modality for line in given}:
+        for modality, asked in sort_digests(given).items():
             shelf = Shelf(known.account_id, known.revision, modality)
-            bought_at = self.books.bought_at.setdefault(shelf, {})
-            asked = [line.digest for line in given if line.modality == modality]
+            stock = self.books.stocks[shelf]
+            bought_at = stock.bought_at
             fresh = [digest for digest in asked if bought_at.get(digest, 0) <= oldest]
             bought_at.update(dict.fromkeys(fresh, self.now))
-            self.bought.setdefault(shelf, {}).update(dict.fromkeys(fresh, known.id))
-            paid.update((modality, digest) for digest in fresh)
+            if fresh:
+                stock.last += 1
+                self.lots.append(NewLot(shelf, stock.last, known.id, fresh))
+            paid[modality] = set(fresh)
         return paid
 
     def _roll_up(self, known: Charge, tallied: Mapping[Modality, Mapping[str, int]]) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Dialect, bindparam, update
 from sqlalchemy import insert as plain_insert
 from sqlalchemy.dialects import postgresql, sqlite
 
+from vendor_api.db.driver import Values, run
 from vendor_api.db.tables import (
     account_balance,
     charge,
@@ -18,8 +19,8 @@ from vendor_api.db.tables import (
 from vendor_api.ledger import journal
 from vendor_api.ledger.commands import LedgerError
 from vendor_api.ledger.groups_plan import Plan, RollUp
-from vendor_api.ledger.groups_purchases import renew_purchases, write_purchases
 from vendor_api.ledger.ids import new_id
+from vendor_api.ledger.lots import write_lots
 
 __all__ = ["write"]
 
@@ -42,17 +43,12 @@ _BALANCE = (
 
 
 def write(connection: Connection, plan: Plan) -> None:
-    """Every row of the plan. Raises LedgerError when a fence is not where the books had it.
-
-    Raises BoughtBefore when the books did not look up what was bought, and had to.
-    """
-    # The first of all: when it fails, nothing else was written in vain.
-    buy = renew_purchases if plan.books.looked_up else write_purchases
-    buy(connection, plan.now, plan.bought)
+    """Every row of the plan. Raises LedgerError when a fence is not where the books had it."""
     _execute(connection, _CLAIM, plan.claimed)
     for rows in (plan.captured, plan.released):
         if _execute(connection, _FENCED, rows) != len(rows):
             raise LedgerError("a charge changed under the lock of its account")
+    write_lots(connection, plan.now, plan.lots)
     _record(connection, plan)
     _roll_up(connection, plan)
     changed = [
@@ -90,8 +86,7 @@ def _record(connection: Connection, plan: Plan) -> None:
 
 def _roll_up(connection: Connection, plan: Plan) -> None:
     rows = [{**key._asdict(), **counts} for key, counts in plan.rolled_up.items()]
-    if rows:
-        connection.execute(_rolling(connection.dialect.name), rows)
+    _execute(connection, _rolling(connection.dialect.name), rows)
 
 
 def _execute(connection: Connection, statement: Any, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -103,12 +98,12 @@ def _execute(connection: Connection, statement: Any, rows: Sequence[Mapping[str,
     if not rows:
         return 0
     text, names, fixed = _spell(statement, connection.dialect, tuple(rows[0]))
-    values: Sequence[Any] = (
+    values: Sequence[Values] = (
         [tuple(row[name] if name in row else fixed[name] for name in names) for row in rows]
         if names is not None
         else [{**fixed, **row} for row in rows]
     )
-    return connection.exec_driver_sql(text, values).rowcount
+    return run(connection, text, values)
 
 
 @cache

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from vendor_api.ledger import reservation
 from vendor_api.ledger.capture import Counts, capture
 from vendor_api.ledger.commands import Hold, Reserve
+from vendor_api.ledger.shelves import Shelves
 
 T = TypeVar("T")
 Work = Callable[[Connection, int], T]
@@ -49,7 +50,9 @@ class Job:
     future: "Future[Any]" = field(default_factory=Future)
 
 
-def perform(connection: Connection, now: int, task: Command | Work[Any]) -> Any:
+def perform(
+    connection: Connection, now: int, task: Command | Work[Any], shelves: Shelves | None = None
+) -> Any:
     """Do it by itself, whatever it is. Raises what the command or the function raises."""
     match task:
         case Reserve():
@@ -62,6 +65,7 @@ def perform(connection: Connection, now: int, task: Command | Work[Any]) -> Any:
                 task.delivered,
                 failed=task.failed,
                 repeated=task.repeated,
+                shelves=shelves,
             )
         case Release():
             return reservation.release(connection, task.hold, final=task.final)

@@ -21,6 +21,7 @@ from vendor_api.ledger.commands import (
     Credit,
     Hold,
     LedgerUnavailable,
+    Line,
     Price,
     Receipt,
     Replay,
@@ -29,6 +30,8 @@ from vendor_api.ledger.commands import (
 from vendor_api.ledger.delivery import await_result
 from vendor_api.ledger.jobs import Capture, Release, Work
 from vendor_api.ledger.prices import current_prices
+from vendor_api.ledger.purchases import find_bought
+from vendor_api.ledger.shelves import Shelves
 from vendor_api.ledger.writer import GROUP_LIMIT, OnCommit, Writer, ignore_commit
 
 T = TypeVar("T")
@@ -55,8 +58,13 @@ class Ledger:
         """For what reads beside the ledger, such as the auditor; closed with it."""
         self._checkpointer = Checkpointer(database.checkpoint)
         self._on_commit = on_commit
+        self._shelves = Shelves()
         self._writer = Writer(
-            database, threads=writers, group_limit=group_limit, on_commit=self._hear_commit
+            database,
+            threads=writers,
+            group_limit=group_limit,
+            on_commit=self._hear_commit,
+            shelves=self._shelves,
         )
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="ledger-reader")
 
@@ -162,6 +170,14 @@ class Ledger:
                 return query(connection)
 
         return await self._run(run)
+
+    async def find_bought(
+        self, account_id: str, revision: str, lines: Sequence[Line]
+    ) -> list[bool]:
+        """Line by line, whether the account has ever paid for it; of one revision of a model."""
+        return await self._read(
+            lambda c: find_bought(c, self._shelves, account_id, revision, lines)
+        )
 
     async def prices(self, model: str) -> dict[Modality, Price]:
         """The model's current prices; empty when it is not for sale."""

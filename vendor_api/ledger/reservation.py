@@ -10,7 +10,6 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, Row, select, update
 
 from shared.money import MAX_NANOUSD
-from shared.wire import Modality
 from vendor_api.db.clock import DAY, SECOND
 from vendor_api.db.tables import account, charge
 from vendor_api.db.upsert import insert
@@ -31,6 +30,7 @@ from vendor_api.ledger.commands import (
 )
 from vendor_api.ledger.holds import HELD, held_by
 from vendor_api.ledger.ids import new_id
+from vendor_api.ledger.lines import count_modalities
 
 __all__ = [
     "Known",
@@ -64,9 +64,11 @@ class Known(Protocol):
 
 def validate(command: Reserve) -> None:
     """Raises ValueError for a command that no honest caller makes."""
-    if len({(line.modality, line.digest) for line in command.lines}) != len(command.lines):
+    lines = command.lines
+    alike = len({line.digest for line in lines}) != len(lines)  # few look further
+    if alike and len({(line.modality, line.digest) for line in lines}) != len(lines):
         raise ValueError("a request's lines must be distinct")
-    if len({line.price.id for line in command.lines}) != len({x.modality for x in command.lines}):
+    if len({line.price.id for line in lines}) != len({line.modality for line in lines}):
         raise ValueError("a request has one price for each modality")
 
 
@@ -193,6 +195,7 @@ def held_values(
 ) -> dict[str, Any]:
     """The columns of a charge that a hold sets, on its first entry and on any later one."""
     prices = {line.modality: line.price.id for line in command.lines}
+    counts = count_modalities(command.lines)
     return {
         "state": "held",
         "key_id": command.key_id,
@@ -201,17 +204,13 @@ def held_values(
         "revision": command.revision,
         "image_price_id": prices.get("image"),
         "text_price_id": prices.get("text"),
-        "images": _count(command, "image"),
-        "texts": _count(command, "text"),
+        "images": counts["image"],
+        "texts": counts["text"],
         "reserved_nanousd": amount,
         "caps": caps.encode(windows),
         "held_at": now,
         "expires_at": now + command.hold_seconds * SECOND,
     }
-
-
-def _count(command: Reserve, modality: Modality) -> int:
-    return sum(line.modality == modality for line in command.lines)
 
 
 def _find(connection: Connection, command: Reserve) -> Row[Any]:

@@ -19,8 +19,8 @@ from vendor_api.db import Database
 from vendor_api.ledger.commands import Hold, LedgerUnavailable, Receipt, Replay, Reserve
 from vendor_api.ledger.delivery import deliver_together
 from vendor_api.ledger.groups import commit
-from vendor_api.ledger.groups_purchases import Rebuys
 from vendor_api.ledger.jobs import Capture, Command, Job, Release, Work
+from vendor_api.ledger.shelves import Shelves
 
 GROUP_LIMIT = 256
 """Commands in one commit at most."""
@@ -48,11 +48,12 @@ class Writer:
         threads: int = 1,
         group_limit: int = GROUP_LIMIT,
         on_commit: OnCommit = ignore_commit,
+        shelves: Shelves | None = None,
     ) -> None:
         self._database = database
         self._group_limit = group_limit
         self._on_commit = on_commit
-        self._rebuys = Rebuys()
+        self._shelves = shelves or Shelves()
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = Lock()
         self._closed = False
@@ -112,7 +113,7 @@ class Writer:
     def _commit(self, group: Sequence[Job]) -> None:
         started = monotonic()
         try:
-            outcomes = commit(self._database, group, self._rebuys)
+            outcomes = commit(self._database, group, self._shelves)
         except SQLAlchemyError as error:
             _log.warning("a ledger commit failed: %s", error)
             unavailable = LedgerUnavailable("the database did not answer")

@@ -7,7 +7,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -31,7 +30,6 @@ from vendor_api.ledger.commands import (
     Reserve,
 )
 from vendor_api.ledger.ledger import Ledger
-from vendor_api.ledger.purchases import find_bought
 from vendor_api.metering.pricelist import PriceList
 from vendor_api.metering.quote import Quote
 from vendor_api.metering.refusals import translate
@@ -174,13 +172,10 @@ class Meter:
             await self._release(claim, final=True)
 
     async def _find_bought(self, order: Order) -> Sequence[bool]:
-        query = partial(
-            find_bought,
-            account_id=order.account_id,
-            revision=order.revision,
-            lines=order.quote.lines,
+        return await self._ask(
+            "bought",
+            self._ledger.find_bought(order.account_id, order.revision, order.quote.lines),
         )
-        return await self._ask("bought", self._ledger.read(query))
 
     async def _reserve(self, order: Order) -> Hold | Replay:
         command = Reserve(

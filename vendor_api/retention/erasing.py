@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, delete, func, insert, literal, select, tuple_, update
 
 from vendor_api.db.clock import DAY
 from vendor_api.db.tables import (
@@ -13,7 +13,7 @@ from vendor_api.db.tables import (
     audit_log,
     coverage_sketch,
     low_balance_alert,
-    purchase,
+    purchase_lot,
 )
 from vendor_api.ledger.ids import new_id
 
@@ -43,11 +43,20 @@ def accounts_to_erase(connection: Connection, now: int, *, days: int) -> list[Er
 
 
 def erase_purchases(connection: Connection, account_id: str, *, limit: int = SLICE) -> int:
-    """Delete so many of the account's digests; how many went. 0: there are none left."""
-    key = (purchase.c.account_id, purchase.c.revision, purchase.c.modality, purchase.c.digest)
-    some = select(*key).where(purchase.c.account_id == account_id).limit(limit)
-    statement = delete(purchase).where(purchase.c.account_id == account_id, tuple_(*key).in_(some))
-    return connection.execute(statement).rowcount
+    """Delete lots with about so many of the account's digests; how many went. 0: none are left."""
+    key = tuple(purchase_lot.primary_key.columns)
+    query = select(*key, purchase_lot.c["items"]).where(purchase_lot.c.account_id == account_id)
+    gone, last = 0, None
+    for *last, items in connection.execute(query.order_by(*key).limit(limit)):  # noqa: B007
+        gone += items
+        if gone >= limit:
+            break
+    if last is not None:
+        upto = tuple_(*key) <= tuple_(*map(literal, last))
+        connection.execute(
+            delete(purchase_lot).where(purchase_lot.c.account_id == account_id, upto)
+        )
+    return gone
 
 
 def erase_names(connection: Connection, now: int, found: Erased) -> bool:
@@ -85,8 +94,7 @@ def erase_names(connection: Connection, now: int, found: Erased) -> bool:
 
 
 def _count(connection: Connection, account_id: str) -> Erased:
-    def count(table_column: object) -> int:
-        query = select(func.count()).where(table_column == account_id)  # type: ignore[arg-type]
-        return int(connection.execute(query).scalar_one())
-
-    return Erased(account_id, count(purchase.c.account_id), count(api_key.c.account_id))
+    bought = select(func.coalesce(func.sum(purchase_lot.c["items"]), 0))
+    purchases = connection.execute(bought.where(purchase_lot.c.account_id == account_id))
+    keys = connection.execute(select(func.count()).where(api_key.c.account_id == account_id))
+    return Erased(account_id, int(purchases.scalar_one()), keys.scalar_one())

@@ -42,7 +42,7 @@ KEPT: tuple[Kept, ...] = (
     ),
     Kept(
         "SHA-256 digests of the pictures and texts that were bought",
-        ("purchase",),
+        ("purchase_lot",),
         "{days} days after the account is closed",
         "what was bought is free for a month, and repeated under its idempotency key at any time",
     ),

@@ -48,7 +48,7 @@ class Counting(House):
         )
         ((captures, paid_images, paid_texts),) = self.query(sql)
         assert (paid_images, paid_texts) == (images, texts)
-        assert self.query("SELECT count(*) FROM purchase") == [(images + texts,)]
+        assert self.query("SELECT sum(items) FROM purchase_lot") == [(images + texts,)]
         image, text = prices or (IMAGE_NANOUSD, TEXT_NANOUSD)
         self.check_books(captures=captures, debited=images * image + texts * text)
 

@@ -17,7 +17,9 @@ async def usage(ledger, shop):
 
 def age_purchases(shop, microseconds):
     with shop.database.write() as connection:
-        connection.exec_driver_sql(f"UPDATE purchase SET bought_at = bought_at - {microseconds}")
+        connection.exec_driver_sql(
+            f"UPDATE purchase_lot SET bought_at = bought_at - {microseconds}"
+        )
 
 
 async def buy(ledger, shop, key, *names):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from shared.money import parse_usd
 from vendor_api.auth.repository import issue_key
@@ -22,7 +22,7 @@ from vendor_api.db.tables import (
     key_cap,
     ledger_entry,
     ledger_txn,
-    purchase,
+    purchase_lot,
     usage_rollup,
 )
 from vendor_api.ledger import balance
@@ -38,8 +38,8 @@ from vendor_api.ledger.commands import (
     RequestInFlight,
 )
 from vendor_api.ledger.groups import commit
-from vendor_api.ledger.groups_purchases import WARY_GROUPS, Rebuys
 from vendor_api.ledger.jobs import Capture, Job, Release, perform
+from vendor_api.ledger.shelves import Shelves
 
 PRICE = parse_usd("0.0001")
 KEYS, NAMES, OWNERS = ("k0", "k1", "k2", "k3"), ("a", "b", "c", "d"), (0, 1)
@@ -159,12 +159,14 @@ class TestOneGroup:
         execute(capture_all(first))
         with database.write() as connection:
             long_ago = read_clock(connection) - REBUY_FREE_DAYS * DAY
-            connection.execute(update(purchase).values(bought_at=long_ago))
+            connection.execute(update(purchase_lot).values(bought_at=long_ago))
         holds = execute(shop.reserve("k2", "a"), shop.reserve("k3", "a"))
         receipts = execute(*map(capture_all, holds))
         assert [receipt.cost_nanousd for receipt in receipts] == [PRICE, 0]
         with database.read() as connection:
-            assert connection.execute(select(purchase.c.charge_id)).all() == [(holds[0].charge_id,)]
+            assert connection.execute(select(purchase_lot.c.charge_id)).all()[1:] == [
+                (holds[0].charge_id,)
+            ]
 
     def test_a_worker_that_was_late_has_lost_its_hold(self, execute, shop):
         (late,) = execute(shop.reserve("k", "a"))
@@ -235,45 +237,48 @@ def test_a_group_looks_its_charges_up_and_never_reads_them_all(make_shop, sqlite
 
 
 class TestItemsBoughtBefore:
-    def test_new_items_are_written_without_a_look(self, database, shop):
-        (hold,) = commit(database, [Job(shop.account.id, shop.reserve("k", "a", "b"))])
+    def test_items_of_a_group_are_looked_up_and_written_at_once(self, database, shop):
+        shelves = Shelves()
+
+        def run(*tasks):
+            return commit(database, [Job(shop.account.id, task) for task in tasks], shelves)
+
+        holds = run(*(shop.reserve(f"k{n}", f"a{n}", f"b{n}", "same") for n in range(9)))
         with _counting(database) as statements:
-            commit(database, [Job(shop.account.id, capture_all(hold))])
-        assert len([text for text in statements if "purchase" in text]) == 1
+            receipts = run(*map(capture_all, holds))
+        assert len([text for text in statements if "purchase_lot" in text]) == 2
+        costs = [receipt.cost_nanousd for receipt in receipts]
+        assert costs == [3 * PRICE] + [2 * PRICE] * 8
 
-    def test_one_old_item_makes_the_group_look_and_the_next_ones_too(self, database, shop):
-        rebuys = Rebuys()
+    def test_what_another_process_sold_is_not_sold_again(self, database, shop):
+        here, there = Shelves(), Shelves()
 
-        def buy(*requests):
-            holds = commit(database, [Job(shop.account.id, each) for each in requests], rebuys)
-            return commit(
-                database, [Job(shop.account.id, capture_all(hold)) for hold in holds], rebuys
-            )
+        def buy(shelves, key, *names):
+            (hold,) = commit(database, [Job(shop.account.id, shop.reserve(key, *names))], shelves)
+            tasks = [Job(shop.account.id, capture_all(hold))]
+            (receipt,) = commit(database, tasks, shelves)
+            return receipt.line_costs_nanousd
 
-        buy(shop.reserve("k1", "a"))
-        assert rebuys.wary == 0
-        receipts = buy(shop.reserve("k2", "b"), shop.reserve("k3", "a", "c"))
-        assert [receipt.line_costs_nanousd for receipt in receipts] == [(PRICE,), (0, PRICE)]
-        assert rebuys.wary == WARY_GROUPS
-        with _counting(database) as statements:
-            (again,) = buy(shop.reserve("k4", "a", "d"))
-        assert again.line_costs_nanousd == (0, PRICE)
-        assert len([text for text in statements if "INTO purchase" in text]) == 1
-        assert rebuys.wary == WARY_GROUPS - 2
+        assert buy(here, "k1", "a") == (PRICE,)
+        assert buy(there, "k2", "a", "b") == (0, PRICE)
+        assert buy(here, "k3", "b", "c") == (0, PRICE)
+        assert buy(there, "k4", "c", "a", "d") == (0, 0, PRICE)
         assert audit(database).ok
 
-    def test_a_group_that_began_in_vain_leaves_nothing_behind(self, database, shop):
-        def run(*tasks):
-            return commit(database, [Job(shop.account.id, task) for task in tasks])
+    def test_what_a_lost_transaction_sold_was_never_sold(self, database, shop):
+        shelves = Shelves()
 
-        run(capture_all(*run(shop.reserve("k1", "a"))))
-        holds = run(shop.reserve("k2", "new"), shop.reserve("k3", "a"), shop.reserve("k4", "x"))
-        run(capture_all(holds[0]), capture_all(holds[1]), Release(holds[2], final=False))
-        with database.read() as connection:
-            query = select(purchase.c.charge_id).order_by(purchase.c.charge_id)
-            charges = connection.execute(query).scalars().all()
-            assert len(charges) == 2
-            assert charges[1] == holds[0].charge_id
+        def run(*tasks):
+            return commit(database, [Job(shop.account.id, task) for task in tasks], shelves)
+
+        def fail(_connection, _now):
+            raise OperationalError("COMMIT", None, Exception("the disk is gone"))
+
+        holds = run(shop.reserve("k1", "a", "b"), shop.reserve("k2", "b", "c"))
+        with pytest.raises(OperationalError):
+            run(capture_all(holds[0]), fail)
+        receipts = run(capture_all(holds[1]), capture_all(holds[0]))
+        assert [receipt.line_costs_nanousd for receipt in receipts] == [(PRICE, PRICE), (PRICE, 0)]
         assert audit(database).ok
 
 
@@ -395,8 +400,8 @@ class Side:
 
     def _age(self, owner, *_):
         """All purchases happened long ago."""
-        where = purchase.c.account_id == self.accounts[owner]
-        return partial(_set, purchase, where, bought_at=DAY)
+        where = purchase_lot.c.account_id == self.accounts[owner]
+        return partial(_set, purchase_lot, where, bought_at=DAY)
 
     def _expire(self, owner, key, *_):
         where = charge.c.account_id == self.accounts[owner]
@@ -436,7 +441,7 @@ def _describe(connection, account_id, names):
     tables = {
         "charge": [_charge(row) for row in charges],
         "journal": [dict(row._mapping) for row in connection.execute(entries)],
-        "purchase": _rows(connection, purchase, account_id, "bought_at"),
+        "purchase": _rows(connection, purchase_lot, account_id, "bought_at"),
         "usage": _rows(connection, usage_rollup, account_id, "hour"),
         "balance": _rows(connection, account_balance, account_id, "drawn_at"),
     }

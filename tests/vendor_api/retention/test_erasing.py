@@ -10,7 +10,7 @@ from vendor_api.admin.log import list_actions
 from vendor_api.auth.repository import find_key, issue_key, record_use
 from vendor_api.db import read_clock
 from vendor_api.db.clock import DAY
-from vendor_api.db.tables import account_closure, metadata, purchase
+from vendor_api.db.tables import account_closure, metadata, purchase_lot
 from vendor_api.ledger.accounts import create_account, find_account
 from vendor_api.ledger.audit import audit
 from vendor_api.ledger.capture import capture
@@ -35,9 +35,9 @@ def buy(shop, account_id, key, *names):
 
 
 def count(shop, account_id):
-    query = select(func.count()).where(purchase.c.account_id == account_id)
+    query = select(func.sum(purchase_lot.c["items"])).where(purchase_lot.c.account_id == account_id)
     with shop.database.read() as connection:
-        return connection.execute(query).scalar_one()
+        return connection.execute(query).scalar_one() or 0
 
 
 def close(shop, account_id, *, days_ago=0):
@@ -54,19 +54,20 @@ def close(shop, account_id, *, days_ago=0):
 @pytest.fixture
 def bob(shop):
     account = shop.open_account("bob", "1.00")
-    buy(shop, account.id, "b", *(f"picture {n}" for n in range(7)))
+    for n in range(7):
+        buy(shop, account.id, f"b{n}", f"picture {n}", f"cutting {n}")
     return account.id
 
 
 def test_an_open_account_keeps_everything(shop, bob):
     assert erase_due(shop.database, days=0) == []
-    assert count(shop, bob) == 7
+    assert count(shop, bob) == 14
 
 
 def test_nothing_goes_before_its_time(shop, bob):
     close(shop, bob, days_ago=29)
     assert erase_due(shop.database, days=30) == []
-    assert count(shop, bob) == 7
+    assert count(shop, bob) == 14
 
 
 def test_digests_and_names_go_and_money_stays(shop, bob, pepper):
@@ -76,9 +77,9 @@ def test_digests_and_names_go_and_money_stays(shop, bob, pepper):
     close(shop, bob, days_ago=31)
     before = audit(shop.database)
     heard: list[int] = []
-    (gone,) = erase_due(shop.database, days=30, slice_size=3, progress=heard.append)
-    assert (gone.account_id, gone.purchases, gone.keys) == (bob, 7, 1)
-    assert heard == [3, 3, 1, 0]
+    (gone,) = erase_due(shop.database, days=30, slice_size=5, progress=heard.append)
+    assert (gone.account_id, gone.purchases, gone.keys) == (bob, 14, 1)
+    assert heard == [6, 6, 2, 0]
     assert (count(shop, bob), count(shop, shop.account.id)) == (0, 1)
     with shop.database.read() as connection:
         assert find_account(connection, bob).name == f"closed {bob}"
@@ -87,7 +88,7 @@ def test_digests_and_names_go_and_money_stays(shop, bob, pepper):
         assert (stored.name, stored.secret_hmac, stored.last_used_at) == ("", b"", None)
         log = list_actions(connection, subject=bob)
         assert (log[-1].actor, log[-1].action) == ("retention", "account.erase")
-        assert log[-1].detail == {"purchases": 7, "keys": 1}
+        assert log[-1].detail == {"purchases": 14, "keys": 1}
         closure = find_closure(connection, bob)
         assert closure is not None
         assert closure.erased_at is not None
@@ -113,12 +114,12 @@ def test_erasing_that_is_killed_goes_on_next_time(shop, bob):
         raise Killed
 
     with pytest.raises(Killed):
-        erase_due(shop.database, days=0, slice_size=3, progress=die)
-    assert count(shop, bob) == 4
+        erase_due(shop.database, days=0, slice_size=5, progress=die)
+    assert count(shop, bob) == 8
     with shop.database.read() as connection:
         assert find_account(connection, bob).name == "bob"
         (due,) = accounts_to_erase(connection, read_clock(connection), days=0)
-    assert due.purchases == 4
+    assert due.purchases == 8
     assert len(erase_due(shop.database, days=0)) == 1
     assert count(shop, bob) == 0
 
@@ -150,5 +151,5 @@ def test_nothing_is_stored_that_is_not_stated():
 
 def test_a_digest_is_all_there_is_of_what_was_sent(shop, bob):
     with shop.database.read() as connection:
-        row = connection.execute(select(purchase).limit(1)).one()
-    assert len(row.digest) == len(digest_text("x")) == 32
+        row = connection.execute(select(purchase_lot).limit(1)).one()
+    assert len(row.digests) == row.items * len(digest_text("x")) == row.items * 32
