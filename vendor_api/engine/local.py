@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from vendor_api.engine.base import Runtime, ServedModel
 from vendor_api.engine.batcher import DEFAULT_LIMITS, Batcher, BatcherLimits, BatchReport
+from vendor_api.engine.cuda_plan import DEFAULT_PLAN, CudaPlan, CudaReport, announce, suit_limits
 from vendor_api.engine.ray_engine import RayEngine, load_ray
 from vendor_api.refusal import Refusal
 from vendor_api.settings import DEFAULT_RAY_ADDRESS, VendorSettings
@@ -43,6 +46,8 @@ class Manner:
     place: Place = "process"
     address: str = DEFAULT_RAY_ADDRESS
     """Of the Ray cluster, where the place is one."""
+    cuda: CudaPlan = DEFAULT_PLAN
+    """What is prepared on a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ def read_manner(settings: VendorSettings) -> Manner:
         settings.threads,
         settings.engine,
         settings.ray_address,
+        CudaPlan(settings.cuda_batch, settings.cuda_graphs),
     )
 
 
@@ -90,6 +96,7 @@ def load_clip(model: ModelSpec, manner: Manner) -> "ClipModel":
             manner.runtime,
             manner.threads,
             manner.device,
+            manner.cuda,
         )
     except ModelNotFound as error:
         raise Refusal(str(error)) from error
@@ -122,9 +129,10 @@ def _load_thread(
     threads = manner.threads
     engine = Batcher(
         clip,
-        limits=limits,
+        limits=_suit(model, limits, manner, clip.cuda.report if clip.cuda else None),
         prepare_thread=lambda: limit_threads(threads) if threads else None,
         observe=report,
+        find_trouble=clip.find_trouble,
     )
     return ServedModel(clip.info, clip, engine)
 
@@ -140,7 +148,13 @@ def _load_process(
 
     worker = ModelProcess(
         WorkerOrder(
-            model.id, model.spec, manner.precision, manner.runtime, manner.device, manner.threads
+            model.id,
+            model.spec,
+            manner.precision,
+            manner.runtime,
+            manner.device,
+            manner.threads,
+            manner.cuda,
         )
     )
     try:
@@ -150,12 +164,22 @@ def _load_process(
         raise
     engine = Batcher(
         worker,
-        limits=limits,
+        limits=_suit(model, limits, manner, worker.cuda),
+        stack=list if worker.cuda else np.stack,
         observe=report,
         find_trouble=worker.find_trouble,
         close_model=worker.close,
     )
     return ServedModel(worker.info, preparation, engine)
+
+
+def _suit(
+    model: ModelSpec, limits: BatcherLimits, manner: Manner, report: CudaReport | None
+) -> BatcherLimits:
+    if report is None:
+        return limits
+    announce(model.id, report)
+    return suit_limits(limits, manner.cuda, report)
 
 
 def close_served(models: Mapping[str, ServedModel]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vendor_api.engine.base import EngineUnavailable, Model, Runtime
 from vendor_api.engine.batcher import Batcher, BatcherLimits, BatchReport
+from vendor_api.engine.cuda_plan import DEFAULT_PLAN, CudaPlan, suit_limits
 from vendor_api.engine.local import Device, Precision
 from vendor_api.engine.ray_messages import Ask, Reply, pack_reply, unpack_ask
 from vendor_api.engine.worker import write_info
@@ -38,6 +39,7 @@ class ReplicaOrder:
     threads: int | None = None
     """The library's default when None."""
     max_queued_ms: float = 10_000.0
+    cuda: CudaPlan = DEFAULT_PLAN
 
 
 def load_model(order: ReplicaOrder) -> "ClipModel":
@@ -52,6 +54,7 @@ def load_model(order: ReplicaOrder) -> "ClipModel":
         order.runtime,
         order.threads,
         order.device,
+        order.cuda,
     )
 
 
@@ -74,7 +77,8 @@ class ClipReplica:
         self._untold: deque[BatchReport] = deque(maxlen=UNTOLD_BATCHES)
         self._batcher = Batcher(
             model,
-            limits=BatcherLimits(max_queued_ms=order.max_queued_ms),
+            limits=_choose_limits(order, model),
+            find_trouble=model.find_trouble,
             prepare_thread=lambda: _limit_threads(order.threads),
             observe=self._untold.append,
         )
@@ -125,6 +129,11 @@ class ClipReplica:
             retry_after_s=30.0,
             changed=True,
         )
+
+
+def _choose_limits(order: ReplicaOrder, model: "ClipModel") -> BatcherLimits:
+    limits = BatcherLimits(max_queued_ms=order.max_queued_ms)
+    return suit_limits(limits, order.cuda, model.cuda.report) if model.cuda else limits
 
 
 def _limit_threads(threads: int | None) -> None:
