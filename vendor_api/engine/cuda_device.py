@@ -33,7 +33,10 @@ class CudaDevice:
     def allocate(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """See `Device`."""
         with _name_exhaustion():
-            return torch.zeros(shape, dtype=dtype, device="cuda")
+            tensor = torch.zeros(shape, dtype=dtype, device="cuda")
+            # They are written in a stream that others do not wait for.
+            torch.cuda.synchronize()
+            return tensor
 
     def allocate_host(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """See `Device`."""

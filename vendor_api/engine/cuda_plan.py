@@ -53,7 +53,7 @@ class CudaReport:
     """Sizes of batches."""
     text_sizes: int
     device_bytes: int
-    """All that this engine will ever take of the device's memory, weights included."""
+    """All that this engine will ever take of the device's memory, weights included, CUDA's own aside."""
     pinned_bytes: int
     """The same of the host's, that cannot be swapped out."""
     item_ms: Mapping[Modality, float]

@@ -27,9 +27,13 @@ class LazyDevice:
         self.capacity = capacity
         """Bytes that may be allocated."""
         self.capturable = capturable
+        self.failing = False
+        """Whether all that is run fails."""
         self.lost = False
         self.said: list[str] = []
         """copy, run, capture, each with its stream's number, in the order in which they were given."""
+        self.sources: list[int] = []
+        """The address of what each copy copies."""
         self.urgent: list[bool] = []
         self.lock = threading.RLock()
         self._taken = 0
@@ -77,10 +81,13 @@ class _Stream:
 
     def copy(self, to: Tensor, source: Tensor) -> None:
         self.device.say("copy", self)
+        self.device.sources.append(source.data_ptr())
         self._give(lambda: _copy(to, source))
 
     def run(self, work: Callable[[], None]) -> None:
         self.device.say("run", self)
+        if self.device.failing:
+            raise RuntimeError("an illegal memory access was encountered")
         self._give(work)
 
     def capture(self, work: Callable[[], None]) -> Callable[[], None]:

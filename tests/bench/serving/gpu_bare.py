@@ -1,0 +1,124 @@
+"""What a GPU does with no server at all: one way of computing after the other, run in a process of its own.
+
+    python -m tests.bench.serving.gpu_bare FOLDER [--device cuda|cpu] [--batch N]
+
+On the processor it shows only that it runs.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from shared.openclip import load_openclip
+from tests.bench.serving.bare import make_text
+from vendor_api.engine.clip import ClipModel
+from vendor_api.engine.cuda_clip import CudaClip
+from vendor_api.engine.cuda_plan import CudaPlan
+
+BATCHES = (1, 8, 32, 64, 256)
+ROUNDS = 5
+"""Of which the median counts, each of about this long:"""
+ROUND_SECONDS = 0.12
+CHECKED = 64
+"""Pictures, and texts, whose vectors are compared."""
+
+Encode = Callable[[Any], Any]
+Found = dict[str, Any]
+
+__all__ = ["BATCHES", "main"]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print one JSON object: rates by way and batch, and how far vectors are apart."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--batch", type=int, default=256, help="the largest batch")
+    chosen = parser.parse_args(arguments)
+    print(json.dumps(measure(f"local-dir:{chosen.folder}", chosen.device, chosen.batch)))
+
+
+def measure(spec: str, device: str, largest: int) -> Found:
+    """All ways, and the agreement of each with fp32 on the processor."""
+    reference = ClipModel.load("bare", spec)
+    side = reference.info.preprocessing.image_size
+    rng = np.random.default_rng(0)
+    batches = [size for size in BATCHES if size <= largest]
+    # More than one set, so that no cache of the device holds what the next batch reads.
+    pictures = rng.integers(0, 256, (2 * largest, side, side, 3), dtype=np.uint8)
+    texts = reference.tokenize([make_text(number) for number in range(2 * largest)]).tokens
+    some = min(CHECKED, largest)
+    truth = (reference.encode_images(pictures[:some]), reference.encode_texts(texts[:some]))
+    found: Found = {"device": _name(device), "torch": torch.__version__, "ways": {}}
+    for precision in ("fp32", "bf16"):
+        for way, model, threads in _list_ways(spec, precision, device, largest):
+            row: Found = {"images/s": {}, "texts/s": {}}
+            vectors = (model.encode_images(pictures[:some]), model.encode_texts(texts[:some]))
+            row["agreement"] = [_compare(*pair) for pair in zip(vectors, truth, strict=True)]
+            for size in batches:
+                row["images/s"][size] = _time(model.encode_images, pictures, size, threads)
+                row["texts/s"][size] = _time(model.encode_texts, texts, size, threads)
+            found["ways"][f"{precision}, {way}"] = row
+    return found
+
+
+def _list_ways(spec: str, precision: Any, device: str, largest: int) -> Any:
+    """A name, what encodes, and from how many threads; each model is gone before the next is made."""
+    yield "eager", load_openclip(spec, precision, device), 1
+    if device != "cuda":
+        return
+    from vendor_api.engine.cuda_device import CudaDevice
+
+    def prepare(*, graphs: bool) -> CudaClip:
+        clip = load_openclip(spec, precision, device)
+        return CudaClip(clip, CudaDevice(), CudaPlan(largest, graphs))
+
+    yield "prepared, no graphs", prepare(graphs=False), 1
+    began = time.perf_counter()
+    graphs = prepare(graphs=True)
+    print(f"prepared in {time.perf_counter() - began:.1f} s: {graphs.report}")
+    yield "graphs", graphs, 1
+    yield "graphs, two batches under way", graphs, 2
+
+
+def _time(encode: Encode, items: Any, size: int, threads: int) -> float:
+    """Items a second from host memory to host memory; the median of some rounds."""
+    batches = [items[start : start + size] for start in range(0, len(items), size)][:64]
+    began = time.perf_counter()
+    for number in range(3):
+        encode(batches[number % len(batches)])
+    count = max(threads * 2, int(3 * threads * ROUND_SECONDS / (time.perf_counter() - began)))
+    count = min(count, 4000)
+    rates = []
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            shares = [range(number, count, threads) for number in range(threads)]
+            list(pool.map(lambda share: [encode(batches[n % len(batches)]) for n in share], shares))
+            rates.append(size * count / (time.perf_counter() - began))
+    return median(rates)
+
+
+def _compare(vectors: Any, truth: Any) -> Found:
+    cosines = (vectors * truth).sum(axis=1)
+    return {
+        "difference": float(np.abs(vectors - truth).max()),
+        "least cosine": float(cosines.min()),
+        "mean cosine": float(cosines.mean()),
+    }
+
+
+def _name(device: str) -> str:
+    return torch.cuda.get_device_name() if device == "cuda" else "processor"
+
+
+if __name__ == "__main__":
+    main()
