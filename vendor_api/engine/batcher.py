@@ -8,7 +8,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -62,8 +62,6 @@ class BatcherLimits:
     """A batch that takes longer than this means a hung device: the engine is then not alive."""
     crews: tuple[tuple[LaneName, ...], ...] = (LANE_NAMES,)
     """The lanes of each thread; as many batches are under way at a time as there are threads."""
-    item_ms: Mapping[Modality, float] = field(default_factory=lambda: USUAL_ITEM_MS)
-    """What an item is believed to take until batches have been measured."""
 
 
 DEFAULT_LIMITS = BatcherLimits()
@@ -85,16 +83,18 @@ class Batcher:
     """`Engine` over a `Model`, which only the batcher's own threads call: one, unless `limits.crews` has
     more.
 
+    `item_ms`: what an item is believed to take, until batches have told.
     `stack`: items → what the model's methods are given of a batch.
     `find_trouble`: why the model cannot compute now, or None; a batcher with trouble is not alive.
     `close_model`: called when the batcher has ended.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (each is a seam of its own)
         self,
         model: Model,
         *,
         limits: BatcherLimits = DEFAULT_LIMITS,
+        item_ms: Mapping[Modality, float] = USUAL_ITEM_MS,
         stack: Callable[[list[Item]], Any] = np.stack,
         prepare_thread: Callable[[], None] = lambda: None,
         observe: Callable[[BatchReport], None] = lambda report: None,
@@ -111,8 +111,8 @@ class Batcher:
         self._close_model = close_model
         self._clock = clock
         self._lanes: dict[LaneName, Lane] = {
-            "text": Lane("text", limits.item_ms["text"], limits.max_texts),
-            "image": Lane("image", limits.item_ms["image"], limits.max_images),
+            "text": Lane("text", item_ms["text"], limits.max_texts),
+            "image": Lane("image", item_ms["image"], limits.max_images),
         }
         self._text_came = -float("inf")
         self._wakeup = threading.Condition()

@@ -62,15 +62,9 @@ class CudaReport:
     """Of the pixels of the largest batch."""
 
 
-def suit_limits(limits: BatcherLimits, plan: CudaPlan, report: CudaReport) -> BatcherLimits:
-    """The same limits for an engine with that report."""
-    return replace(
-        limits,
-        max_images=plan.batch,
-        max_texts=plan.batch,
-        crews=CUDA_CREWS,
-        item_ms=report.item_ms,
-    )
+def suit_limits(limits: BatcherLimits, plan: CudaPlan) -> BatcherLimits:
+    """The same limits for an engine that has been prepared so."""
+    return replace(limits, max_images=plan.batch, max_texts=plan.batch, crews=CUDA_CREWS)
 
 
 def announce(model_id: str, report: CudaReport) -> None:

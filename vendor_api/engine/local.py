@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from vendor_api.engine.base import Runtime, ServedModel
+from vendor_api.engine.base import USUAL_ITEM_MS, Runtime, ServedModel
 from vendor_api.engine.batcher import DEFAULT_LIMITS, Batcher, BatcherLimits, BatchReport
 from vendor_api.engine.cuda_plan import DEFAULT_PLAN, CudaPlan, CudaReport, announce, suit_limits
 from vendor_api.engine.ray_engine import RayEngine, load_ray
@@ -126,10 +126,11 @@ def _load_thread(
     from shared.openclip import limit_threads
 
     clip = load_clip(model, manner)
-    threads = manner.threads
+    threads, cuda = manner.threads, clip.cuda.report if clip.cuda else None
     engine = Batcher(
         clip,
-        limits=_suit(model, limits, manner, clip.cuda.report if clip.cuda else None),
+        limits=_suit(model, limits, manner, cuda),
+        item_ms=cuda.item_ms if cuda else USUAL_ITEM_MS,
         prepare_thread=lambda: limit_threads(threads) if threads else None,
         observe=report,
         find_trouble=clip.find_trouble,
@@ -165,6 +166,7 @@ def _load_process(
     engine = Batcher(
         worker,
         limits=_suit(model, limits, manner, worker.cuda),
+        item_ms=worker.cuda.item_ms if worker.cuda else USUAL_ITEM_MS,
         stack=list if worker.cuda else np.stack,
         observe=report,
         find_trouble=worker.find_trouble,
@@ -179,7 +181,7 @@ def _suit(
     if report is None:
         return limits
     announce(model.id, report)
-    return suit_limits(limits, manner.cuda, report)
+    return suit_limits(limits, manner.cuda)
 
 
 def close_served(models: Mapping[str, ServedModel]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vendor_api.engine.base import EngineUnavailable, Model, Runtime
+from vendor_api.engine.base import USUAL_ITEM_MS, EngineUnavailable, Model, Runtime
 from vendor_api.engine.batcher import Batcher, BatcherLimits, BatchReport
 from vendor_api.engine.cuda_plan import DEFAULT_PLAN, CudaPlan, suit_limits
 from vendor_api.engine.local import Device, Precision
@@ -78,6 +78,7 @@ class ClipReplica:
         self._batcher = Batcher(
             model,
             limits=_choose_limits(order, model),
+            item_ms=model.cuda.report.item_ms if model.cuda else USUAL_ITEM_MS,
             find_trouble=model.find_trouble,
             prepare_thread=lambda: _limit_threads(order.threads),
             observe=self._untold.append,
@@ -133,7 +134,7 @@ class ClipReplica:
 
 def _choose_limits(order: ReplicaOrder, model: "ClipModel") -> BatcherLimits:
     limits = BatcherLimits(max_queued_ms=order.max_queued_ms)
-    return suit_limits(limits, order.cuda, model.cuda.report) if model.cuda else limits
+    return suit_limits(limits, order.cuda) if model.cuda else limits
 
 
 def _limit_threads(threads: int | None) -> None:

@@ -9,6 +9,7 @@ each part of the server kept busy, so that the narrowest can be seen.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import platform
@@ -19,11 +20,13 @@ import time
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from shared.money import parse_usd
-from tests.bench.serving.loaders import Load, run_load
-from tests.bench.serving.measures import read_metric
+from tests.bench.serving.load import Line
+from tests.bench.serving.loaders import Load, make_requests, open_loaders, run_load
+from tests.bench.serving.measures import read_metric, read_timing
 from tests.bench.serving.servers import Contender, serve_ours
 from tests.bench.serving.weights import make_openclip
 
@@ -36,6 +39,8 @@ LOADS = (
 )
 PRICES = {"image": 100_000, "text": 10_000}
 """As the bench's shop asks."""
+SPLIT = 21
+"""Lone requests that are asked where their time went."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 Report = dict[str, Any]
@@ -80,6 +85,14 @@ def run_bare(weights: Path, chosen: argparse.Namespace) -> Report:
     *said, last = done.stdout.splitlines()
     found: Report = json.loads(last)
     print(f"{found['device']}, torch {found['torch']}; {'; '.join(said)}")
+    for threads, rate in found["decode"].items():
+        print(f"  JPEGs/s decoded and resized, threads {threads:>3}: {rate:,.0f}")
+    for precision in ("fp32", "bf16"):
+        if alone := found.get(f"{precision} alone"):
+            rates = "  ".join(f"{size}: {rate:,.0f}" for size, rate in alone["images/s"].items())
+            print(
+                f"  images/s on the device alone, {precision}: {rates}; to it {alone['GB/s']:.1f} GB/s"
+            )
     for kind in ("images/s", "texts/s"):
         for way, row in found["ways"].items():
             rates = "  ".join(f"{size}: {rate:9,.0f}" for size, rate in row[kind].items())
@@ -97,25 +110,27 @@ def run_served(weights: Path, home: Path, chosen: argparse.Namespace) -> Report:
     """The device behind a server."""
     folder = Path(tempfile.mkdtemp(prefix="shop-", dir=home))
     settings = {"VENDOR_DEVICE": chosen.device, "VENDOR_CUDA_BATCH": str(chosen.batch)}
-    settings |= {"VENDOR_LOG_LEVEL": "info", "VENDOR_LOG_JSON": "true"}
     rows: list[Report] = []
     tag, owed = 0, 0
     warm = ""
     began = time.perf_counter()
-    with serve_ours(weights, folder, name="vl2v", precision="bf16", **settings) as one:
-        print(f"  ready after {time.perf_counter() - began:.1f} s; {_read_log(folder)}")
+    with (
+        open_loaders(chosen.processes) as pool,
+        serve_ours(weights, folder, name="vl2v", precision="bf16", **settings) as one,
+    ):
+        print(f"  ready after {time.perf_counter() - began:.1f} s")
         for load in LOADS:
             if load.callers > chosen.callers:
                 continue
-            seconds_each = [chosen.seconds] if warm == load.kind else [1.0, chosen.seconds]
-            warm = load.kind
-            for seconds in seconds_each:
+            price = PRICES["text" if load.kind.startswith("text") else "image"]
+            for seconds in (chosen.seconds,) if warm == load.kind else (0.7, chosen.seconds):
                 timed = Load(load.kind, load.callers, load.items, seconds)
                 before = _Busy(one.pid), _read_batches(one)
-                run = run_load(one, timed, tag=tag, processes=chosen.processes)
+                run = run_load(pool, one, timed, tag=tag, many=chosen.processes)
                 after = _Busy(one.pid), _read_batches(one)
                 tag += chosen.processes
-                owed += run.items * PRICES["text" if load.kind.startswith("text") else "image"]
+                owed += run.items * price
+            warm = load.kind
             rows.append(
                 {
                     "load": load.kind,
@@ -127,8 +142,11 @@ def run_served(weights: Path, home: Path, chosen: argparse.Namespace) -> Report:
                     "statuses": run.statuses,
                     "batch": _divide(after[1], before[1]),
                     **after[0].since(before[0], run.seconds),
+                    "split ms": _split(one, load, tag) if load.callers == 1 else {},
                 }
             )
+            tag += 1
+            owed += SPLIT * load.items * price * (load.callers == 1)
             print(_write(rows[-1]))
         hits = read_metric(one, "vl2v_results_total")
         billed = _read_bill(one)
@@ -142,7 +160,22 @@ def _write(row: Report) -> str:
         f"  p50 {row['p50 ms']:8.2f}  p99 {row['p99 ms']:8.2f} ms  batch {row['batch']:6.1f}"
         f"  cores: loop {row['loop']:.2f}, server {row['server']:.2f}, engine {row['engine']:.2f}"
         f"  {row['statuses']}"
+        + "".join(f"\n      {name} {took:.2f} ms" for name, took in row["split ms"].items())
     )
+
+
+def _split(one: Contender, load: Load, tag: int) -> dict[str, float]:
+    """Where the time of lone requests goes: medians of `server-timing`."""
+    make = make_requests(one, load, tag)
+
+    async def ask() -> list[dict[str, float]]:
+        line = Line(one.port)
+        answers = [await line.ask(make(number)) for number in range(SPLIT)]
+        line.close()
+        return [read_timing(answer) for answer in answers]
+
+    spans = asyncio.run(ask())
+    return {name: median(span.get(name, 0.0) for span in spans) for name in spans[0]}
 
 
 class _Busy:
@@ -179,12 +212,6 @@ def _read_bill(one: Contender) -> int:
     address = f"http://127.0.0.1:{one.port}/v1/balance"
     with urllib.request.urlopen(urllib.request.Request(address, headers=one.headers)) as answer:
         return parse_usd(json.load(answer)["debited_usd"])
-
-
-def _read_log(folder: Path) -> str:
-    """What the engine said of the device."""
-    lines = (folder / "server.log").read_text().splitlines()
-    return next((line for line in lines if "engine_on_cuda" in line), "no word of a device")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 import asyncio
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -19,7 +21,7 @@ APART = 10**7
 """Between the numbers of two processes, of which each item has one."""
 KINDS = ("jpeg", "jpegs", "pixels", "text", "texts")
 
-__all__ = ["KINDS", "Load", "run_load"]
+__all__ = ["KINDS", "Load", "make_requests", "open_loaders", "run_load"]
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,20 @@ class _Share:
     """By the machine's clock."""
 
 
-def run_load(one: Contender, load: Load, *, tag: int, processes: int) -> Run:
-    """The load on a server; no other has one of the tags from `tag` on, of which each process takes one."""
-    many = min(processes, load.callers)
-    starts = time.time() + 1.5 + 0.25 * many
+@contextmanager
+def open_loaders(processes: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that loads come from, ready to start at once."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        list(pool.map(_warm, range(processes)))
+        yield pool
+
+
+def run_load(pool: ProcessPoolExecutor, one: Contender, load: Load, *, tag: int, many: int) -> Run:
+    """The load on a server, from `many` processes; no other has one of the tags from `tag` on, of which
+    each process takes one."""
+    many = min(many, load.callers)
+    starts = time.time() + 0.3
     shares = [
         _Share(
             load,
@@ -64,9 +76,7 @@ def run_load(one: Contender, load: Load, *, tag: int, processes: int) -> Run:
         )
         for number in range(many)
     ]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(many, mp_context=context) as pool:
-        runs = list(pool.map(_drive, shares))
+    runs = list(pool.map(_drive, shares))
     statuses: dict[int, int] = {}
     for run in runs:
         for status, count in run.statuses.items():
@@ -75,10 +85,27 @@ def run_load(one: Contender, load: Load, *, tag: int, processes: int) -> Run:
     return Run(max(run.seconds for run in runs), sum(r.items for r in runs), latencies, statuses)
 
 
+def make_requests(one: Contender, load: Load, tag: int) -> Callable[[int], bytes]:
+    """What makes request `number` of a load that no process has a part in."""
+    make = _choose(_Share(load, one.port, one.headers, tag=tag))
+    return lambda number: make(tag * APART + number)
+
+
+@cache
+def _draw() -> Pictures:
+    pictures = Pictures()
+    pictures.take(0)
+    return pictures
+
+
+def _warm(_number: int) -> None:
+    _draw()
+    time.sleep(1)  # so that each process gets one of these
+
+
 def _drive(share: _Share) -> Run:
     load = share.load
     make = _choose(share)
-    make(share.tag * APART)
     time.sleep(max(0.0, share.starts - time.time()))
     return asyncio.run(
         run_closed(
@@ -119,7 +146,7 @@ def _choose(share: _Share) -> Callable[[int], bytes]:
 
 
 def _make_files(server: Server, load: Load, *, framed: bool) -> Callable[[int], bytes]:
-    pictures = Pictures()
+    pictures = _draw()
 
     def make(number: int) -> bytes:
         files = [pictures.take(number * load.items + row) for row in range(load.items)]

@@ -16,9 +16,7 @@ from vendor_api.engine.crews import Crew
 from vendor_api.engine.cuda_plan import CUDA_CREWS
 from vendor_api.engine.lanes import Lane
 
-LIMITS = BatcherLimits(
-    max_images=4, max_texts=4, crews=CUDA_CREWS, item_ms={"text": 0.1, "image": 0.1}
-)
+LIMITS = BatcherLimits(max_images=4, max_texts=4, crews=CUDA_CREWS)
 
 
 class WideModel:
@@ -70,7 +68,7 @@ def model() -> WideModel:
 
 @pytest.fixture
 def batcher(model: WideModel) -> Iterator[Batcher]:
-    engine = Batcher(model, limits=LIMITS, stack=list)
+    engine = Batcher(model, limits=LIMITS, item_ms={"text": 0.1, "image": 0.1}, stack=list)
     yield engine
     for gate in model.gates.values():
         gate.set()

@@ -137,7 +137,7 @@ async def test_a_process_that_is_killed_is_back_with_the_same_vectors(
 ) -> None:
     worker = ModelProcess(WorkerOrder("m", spec, device="cuda", cuda=CudaPlan(batch=8)))
     assert worker.cuda is not None
-    limits = suit_limits(DEFAULT_LIMITS, CudaPlan(batch=8), worker.cuda)
+    limits = suit_limits(DEFAULT_LIMITS, CudaPlan(batch=8))
     engine = Batcher(worker, limits=limits, stack=list, find_trouble=worker.find_trouble)
     given = list(pictures(twin, 8))
     before = np.stack(await engine.embed(given, time.monotonic() + 30))  # type: ignore[arg-type]
