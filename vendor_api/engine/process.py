@@ -148,6 +148,7 @@ class ModelProcess:
         self._closing.set()
         self._worker.end()
         self._watch.join()
+        self._worker.close()
 
     def _start(self) -> _Worker:
         order, on_gpu = self._order, self._order.device == "cuda"
@@ -155,14 +156,20 @@ class ModelProcess:
         pulse, theirs = socket.socketpair()
         ends = [asdict(end) for end in lines.ends]
         given = {**asdict(order), "lines": ends, "pulse": theirs.fileno()}
-        with theirs:
+        try:
             process = subprocess.Popen(  # noqa: S603  (our own program)
                 [sys.executable, "-m", "vendor_api.engine.worker", json.dumps(given)],
                 pass_fds=[theirs.fileno(), *lines.files],
                 stdin=subprocess.DEVNULL,
                 env=CALM | os.environ | _limit(order.threads),
             )
-        lines.hand_over()
+        except OSError:
+            lines.close()
+            pulse.close()
+            raise
+        finally:
+            lines.hand_over()
+            theirs.close()
         return _Worker(process, lines, Connection(pulse.detach()), self._clock())
 
     def _welcome(self, worker: _Worker) -> ModelInfo:

@@ -67,12 +67,14 @@ def measure(spec: str, device: str, largest: int) -> Found:
     found: Found = {"device": _name(device), "torch": torch.__version__, "ways": {}}
     found["decode"] = measure_decoding(reference)
     for precision in ("fp32", "bf16"):
-        for way, model, threads in list_ways(spec, precision, device, largest, pictures):
+        # A copy for each: what is pinned stays so.
+        own = pictures.copy()
+        for way, model, threads in list_ways(spec, precision, device, largest, own):
             row: Found = {"images/s": {}, "texts/s": {}}
             vectors = (model.encode_images(pictures[:some]), model.encode_texts(texts[:some]))
             row["agreement"] = [_compare(*pair) for pair in zip(vectors, truth, strict=True)]
             for size in batches:
-                row["images/s"][size] = _time(model.encode_images, pictures, size, threads)
+                row["images/s"][size] = _time(model.encode_images, own, size, threads)
                 row["texts/s"][size] = _time(model.encode_texts, texts, size, threads)
             found["ways"][f"{precision}, {way}"] = row
             print(f"{precision}, {way}: done", file=sys.stderr)

@@ -4,12 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import open_clip
 import pytest
+import torch
 
+from shared.openclip import OpenClip
 from tests.vendor_api.engine.lazy_device import LazyDevice
 from vendor_api.engine.base import EngineLost
 from vendor_api.engine.batcher import BatcherLimits
 from vendor_api.engine.clip import ClipModel
+from vendor_api.engine.cuda_clip import CudaClip
 from vendor_api.engine.cuda_plan import CUDA_CREWS, CudaPlan, suit_limits
 from vendor_api.refusal import Refusal
 
@@ -49,6 +53,29 @@ def test_texts_of_every_length_are_what_the_processor_says(
 ) -> None:
     tokens = twin.tokenize([text, "a cat", text]).tokens
     np.testing.assert_allclose(model.encode_texts(tokens), twin.encode_texts(tokens), atol=1e-5)
+
+
+def make_longer() -> OpenClip:
+    """A model of random weights whose texts have up to 20 tokens."""
+    torch.manual_seed(0)
+    text = {"context_length": 20, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
+    vision = {"layers": 1, "width": 32, "head_width": 16, "patch_size": 8, "image_size": 32}
+    cfg = {"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}
+    model = open_clip.CLIP(**cfg).eval().requires_grad_(False)
+    open_clip.set_model_preprocess_cfg(
+        model, {"size": 32, "mean": (0.5,) * 3, "std": (0.2,) * 3, "interpolation": "bicubic"}
+    )
+    tokenizer = open_clip.SimpleTokenizer(context_length=20)
+    return OpenClip(model, tokenizer, {"model_cfg": cfg}, "fp32")
+
+
+def test_texts_are_computed_at_the_next_prepared_length() -> None:
+    plain, device = make_longer(), LazyDevice()
+    clip = CudaClip(make_longer(), device, CudaPlan(batch=2))
+    assert clip.report.text_sizes == 2 * len((8, 16, 20))
+    for words in (1, 5, 6, 7, 13, 14, 15, 30):
+        tokens = plain.tokenize(["dog " * words, "a cat"]).tokens
+        np.testing.assert_allclose(clip.encode_texts(tokens), plain.encode_texts(tokens), atol=1e-5)
 
 
 def test_texts_go_before_pictures_on_streams_of_their_own(clip_folder: Path) -> None:
