@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from shared.codecs import Vector
-from shared.packed import can_pack, pack_weights
+from shared.packed import can_pack, fuse_attention, pack_weights
 from shared.pixels import ModelNotFound, PixelTransform, read_preprocessing
 from shared.revision import hash_json, hash_weights, join_hashes
 from shared.tokens import TokenizedTexts
@@ -129,6 +129,12 @@ class OpenClip:
             _ = self.revision
             pack_weights(self.model)
 
+    def fuse_attention(self) -> None:
+        """Attend with the device's own kernels from now on; nothing can be trained any more."""
+        # It is hashed from the weights under the names that they had.
+        _ = self.revision
+        fuse_attention(self.model)
+
     def preprocess(self, image: Image.Image) -> NDArray[np.uint8]:
         """uint8[size, size, 3], as `PixelTransform` makes it. Any thread may call."""
         return self.transform(image)
@@ -154,12 +160,20 @@ class OpenClip:
         Under a causal mask what follows the end token cannot matter, so the batch is cut after its
         last end token; models without one are given every position.
         """
-        batch = torch.from_numpy(tokens).long()
+        batch = torch.from_numpy(tokens).long()[:, : self.measure_tokens(tokens)]
+        return self.embed_tokens(batch.to(self._device)).cpu().numpy()
+
+    def measure_tokens(self, tokens: NDArray[np.int32]) -> int:
+        """How many of the int32[n, context] positions must be given to the model."""
         if not self._causal:
-            vectors = self.model.encode_text(batch.to(self._device))  # type: ignore[operator]
-            return _unit(vectors).cpu().numpy()
-        length = int(batch.ne(0).nonzero()[:, 1].max()) + 1
-        return _unit(self._encode_causal(batch[:, :length].to(self._device))).cpu().numpy()
+            return tokens.shape[1]
+        return int(tokens.any(axis=0).nonzero()[0].max()) + 1
+
+    def embed_tokens(self, tokens: Tensor) -> Tensor:
+        """float32[n, d] unit vectors of int64[n, length], from tensor to tensor on its device."""
+        if self._causal:
+            return _unit(self._encode_causal(tokens))
+        return _unit(self.model.encode_text(tokens))  # type: ignore[operator]
 
     @cached_property
     def _causal(self) -> bool:

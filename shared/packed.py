@@ -1,4 +1,5 @@
-"""A model's linear and convolution layers with weights that oneDNN has laid out for this processor.
+"""A model's layers made fast for inference: weights of products and convolutions that oneDNN has laid out
+for this processor, and attention that is nothing but its products.
 
 torch hands fp32 products to MKL, which on processors not of its maker reaches less than half of what
 oneDNN does, and lays bf16 weights and those of convolutions out anew for every product. Same weights,
@@ -18,7 +19,7 @@ ROWS = 400
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.1}
 """Largest difference of a number of the trial product from torch's own."""
 
-__all__ = ["can_pack", "pack_weights"]
+__all__ = ["can_pack", "fuse_attention", "pack_weights"]
 
 
 class PackedLinear(nn.Module):
@@ -60,15 +61,13 @@ class PackedConvolution(nn.Module):
         return _convolve(x, self._packed, self.bias, self._manner)
 
 
-class PackedAttention(nn.Module):
+class SelfAttention(nn.Module):
     """`nn.MultiheadAttention` of a sequence to itself, batch first, for inference."""
 
-    def __init__(self, attention: nn.MultiheadAttention) -> None:
+    def __init__(self, inside: nn.Module, outside: nn.Module, heads: int) -> None:
+        """`inside` makes queries, keys and values in one product, `outside` what they come to."""
         super().__init__()
-        self._heads = attention.num_heads
-        weight, out = attention.in_proj_weight, attention.out_proj
-        self._inside = PackedLinear(weight, attention.in_proj_bias)
-        self._outside = PackedLinear(out.weight, out.bias)
+        self._inside, self._outside, self._heads = inside, outside, heads
 
     def forward(
         self, x: Tensor, *_same: Tensor, attn_mask: Tensor | None = None, **_asked: object
@@ -113,11 +112,35 @@ def pack_weights(model: nn.Module) -> None:
         if type(child) is nn.Linear:
             setattr(model, name, PackedLinear(child.weight, child.bias))
         elif type(child) is nn.MultiheadAttention and _attends_to_itself(model, child):
-            setattr(model, name, PackedAttention(child))
+            setattr(model, name, _pack_attention(child))
         elif type(child) is nn.Conv2d and _pads_with_zeros(child):
             setattr(model, name, PackedConvolution(child))
         else:
             pack_weights(child)
+
+
+def fuse_attention(model: nn.Module) -> None:
+    """Give `model` attention that any device's fastest kernel computes; from then on it is for
+    inference only, and its weights have other names."""
+    for name, child in list(model.named_children()):
+        if type(child) is nn.MultiheadAttention and _attends_to_itself(model, child):
+            setattr(model, name, _fuse(child))
+        else:
+            fuse_attention(child)
+
+
+def _pack_attention(attention: nn.MultiheadAttention) -> SelfAttention:
+    out = attention.out_proj
+    inside = PackedLinear(attention.in_proj_weight, attention.in_proj_bias)
+    return SelfAttention(inside, PackedLinear(out.weight, out.bias), attention.num_heads)
+
+
+def _fuse(attention: nn.MultiheadAttention) -> SelfAttention:
+    weight, bias = attention.in_proj_weight, attention.in_proj_bias
+    # On no device: its own numbers would be made and thrown away.
+    inside = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, device="meta")
+    inside.weight, inside.bias = weight, bias
+    return SelfAttention(inside, attention.out_proj, attention.num_heads)
 
 
 def _attends_to_itself(parent: nn.Module, attention: nn.MultiheadAttention) -> bool:

@@ -72,6 +72,10 @@ class VendorSettings(Thresholds):
     """GPUs that a replica takes, or a part of one."""
     device: Literal["cpu", "cuda"] = "cpu"
     """What a model computes on."""
+    cuda_batch: int = Field(default=256, ge=1, le=1024)
+    """Items of a batch on a GPU at most; memory for two such batches is taken at the start."""
+    cuda_graphs: bool = True
+    """Whether a batch is launched as one CUDA graph; off for a model that cannot be captured."""
     decode_threads: int | None = Field(default=None, ge=1)
     """Pictures decoded at the same time; as many as there are cores when unset."""
     max_body_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)

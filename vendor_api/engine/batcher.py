@@ -1,4 +1,4 @@
-"""A local engine: one thread that pulls batches from two lanes and feeds a model.
+"""A local engine: threads that pull batches from two lanes and feed a model, one thread on a processor.
 
 Pull-based and greedy: the moment the model is free it takes what waits, up to a bound of estimated
 work; there is no timer. Texts never wait behind a queue of images, nor the reverse.
@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from vendor_api.engine.base import (
     LaneLoad,
     Model,
 )
+from vendor_api.engine.crews import Crew
 from vendor_api.engine.lanes import (
     LANE_NAMES,
     Entry,
@@ -58,6 +60,8 @@ class BatcherLimits:
     """Estimated work that may wait; beyond it callers are turned away at once."""
     stall_s: float = 60.0
     """A batch that takes longer than this means a hung device: the engine is then not alive."""
+    crews: tuple[tuple[LaneName, ...], ...] = (LANE_NAMES,)
+    """The lanes of each thread; as many batches are under way at a time as there are threads."""
 
 
 DEFAULT_LIMITS = BatcherLimits()
@@ -76,19 +80,22 @@ class BatchReport:
 
 
 class Batcher:
-    """`Engine` over a `Model`, which only the batcher's own thread calls.
+    """`Engine` over a `Model`, which only the batcher's own threads call: one, unless `limits.crews` has
+    more.
 
     `item_ms`: what an item is believed to take, until batches have told.
+    `stack`: items → what the model's methods are given of a batch.
     `find_trouble`: why the model cannot compute now, or None; a batcher with trouble is not alive.
     `close_model`: called when the batcher has ended.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (each is a seam of its own)
         self,
         model: Model,
         *,
         limits: BatcherLimits = DEFAULT_LIMITS,
         item_ms: Mapping[Modality, float] = USUAL_ITEM_MS,
+        stack: Callable[[list[Item]], Any] = np.stack,
         prepare_thread: Callable[[], None] = lambda: None,
         observe: Callable[[BatchReport], None] = lambda report: None,
         find_trouble: Callable[[], str | None] = lambda: None,
@@ -97,6 +104,7 @@ class Batcher:
     ) -> None:
         self._model = model
         self._limits = limits
+        self._stack = stack
         self._prepare_thread = prepare_thread
         self._observe = observe
         self._find_trouble = find_trouble
@@ -107,16 +115,18 @@ class Batcher:
             "image": Lane("image", item_ms["image"], limits.max_images),
         }
         self._text_came = -float("inf")
-        self._turn: LaneName = "text"
         self._wakeup = threading.Condition()
         self._closing = False
         self._death: str | None = None
-        self._batch_since: float | None = None
-        self._batch_ms = 0.0
-        self._thread = threading.Thread(
-            target=self._work, name=f"engine-{model.info.id}", daemon=True
-        )
-        self._thread.start()
+        self._answering = threading.Lock()
+        """A caller's items may be in the batches of several threads."""
+        self._crews = [Crew(lanes) for lanes in limits.crews]
+        for crew in self._crews:
+            crew.thread = threading.Thread(
+                target=self._work, args=(crew,), name=f"engine-{model.info.id}", daemon=True
+            )
+        for crew in self._crews:
+            crew.thread.start()
 
     async def embed(
         self, items: Sequence[Item], deadline: float, watch: Stopwatch | None = None
@@ -161,21 +171,23 @@ class Batcher:
 
     def _read_load(self, name: LaneName) -> LaneLoad:
         lane = self._lanes[name]
-        under_way = self._batch_ms if self._turn == name else 0.0
+        under_way = sum(crew.batch_ms for crew in self._crews if crew.is_at(name))
         return LaneLoad(lane.queued_ms + under_way, lane.item_ms)
 
     def close(self, timeout_s: float | None = None) -> None:
-        """Finish what waits, then stop the thread."""
+        """Finish what waits, then stop the threads."""
         with self._wakeup:
             self._closing = True
-            self._wakeup.notify()
-        self._thread.join(timeout_s)
+            self._wakeup.notify_all()
+        for crew in self._crews:
+            crew.thread.join(timeout_s)
         self._close_model()
 
     def _alive(self) -> bool:
-        began = self._batch_since
-        stalled = began is not None and self._clock() - began > self._limits.stall_s
-        stopped = self._death is not None or not self._thread.is_alive()
+        now = self._clock()
+        began = [since for crew in self._crews if (since := crew.since) is not None]
+        stalled = any(now - since > self._limits.stall_s for since in began)
+        stopped = self._death is not None or not all(c.thread.is_alive() for c in self._crews)
         return not stopped and not stalled and self._find_trouble() is None
 
     def _enqueue(self, items: Sequence[Item], deadline: float) -> Ticket:
@@ -191,7 +203,7 @@ class Batcher:
                 self._lanes[lane].entries.append(entry)
                 if lane == "text":
                     self._text_came = ticket.asked
-            self._wakeup.notify()
+            self._wakeup.notify_all()
         return ticket
 
     def _admit(self, items: Sequence[Item], deadline: float) -> None:
@@ -211,14 +223,14 @@ class Batcher:
                 "the engine has too much to do", max(state.queued_ms / 1000, 0.1)
             )
 
-    def _work(self) -> None:
+    def _work(self, crew: Crew) -> None:
         batch: list[Entry] = []
         try:
             self._prepare_thread()
-            while batch := self._next_batch():
+            while batch := self._next_batch(crew):
                 self._run(batch)
         except BaseException as error:
-            # Whatever ends this thread must be seen by callers and by /readyz.
+            # Whatever ends a thread must be seen by callers and by /readyz.
             self._death = f"{type(error).__name__}: {error}"
             self._refuse_waiting(batch)
             if not isinstance(error, Exception | SystemExit):
@@ -233,18 +245,17 @@ class Batcher:
             batch + waiting, EngineUnavailable(f"the engine has stopped: {self._death}", 5.0)
         )
 
-    def _next_batch(self) -> list[Entry]:
+    def _next_batch(self, crew: Crew) -> list[Entry]:
         """Block until something waits; empty only when closing and all is done."""
         with self._wakeup:
             while True:
-                for name in self._order():
+                for name in crew.order():
                     batch = self._lanes[name].take(self._bound_ms(name), self._clock())
                     if batch:
-                        self._turn = name
-                        self._batch_ms = len(batch) * self._lanes[name].item_ms
-                        self._batch_since = self._clock()
+                        batch_ms = len(batch) * self._lanes[name].item_ms
+                        crew.take(name, batch_ms, self._clock())
                         return batch
-                self._batch_ms, self._batch_since = 0.0, None
+                crew.rest()
                 if self._closing:
                     return []
                 self._wakeup.wait()
@@ -256,27 +267,24 @@ class Batcher:
             return min(self._limits.max_batch_ms, self._limits.max_wait_ms)
         return self._limits.max_batch_ms
 
-    def _order(self) -> tuple[LaneName, ...]:
-        """Lanes take turns while both have work."""
-        return LANE_NAMES if self._turn == "image" else LANE_NAMES[::-1]
-
     def _run(self, batch: list[Entry]) -> None:
         lane = lane_of(batch[0].item)
         began = self._clock()
         outcomes = self._encode([entry.item for entry in batch], lane)
         seconds = self._clock() - began
-        self._lanes[lane].learn(len(batch), seconds)
         failed = sum(isinstance(outcome, ItemFailure) for outcome in outcomes)
         # Before the answers: whoever has one may look for its batch in the metrics.
         self._observe(BatchReport(lane, len(batch), seconds, failed, self._lanes[lane].max_items))
-        for entry, outcome in zip(batch, outcomes, strict=True):
-            entry.ticket.resolve(entry.index, outcome)
+        with self._answering:
+            self._lanes[lane].learn(len(batch), began, began + seconds)
+            for entry, outcome in zip(batch, outcomes, strict=True):
+                entry.ticket.resolve(entry.index, outcome)
 
     def _encode(self, items: list[Item], lane: LaneName) -> list[Vector | ItemFailure]:
         encode = self._model.encode_texts if lane == "text" else self._model.encode_images
         try:
             failpoints.reach("mid_forward")
-            vectors = encode(np.stack(items))
+            vectors = encode(self._stack(items))
         except EngineLost as error:
             return [ItemFailure(f"the engine was lost: {error}", "engine") for _ in items]
         except Exception as error:

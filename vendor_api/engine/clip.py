@@ -15,6 +15,10 @@ from shared.openclip import LOCAL_DIR, ModelNotFound, OpenClip, Precision, load_
 from shared.pixels import hash_probe
 from shared.tokens import TokenizedTexts
 from vendor_api.engine.base import ModelInfo, Pixels, Runtime
+from vendor_api.engine.cuda_clip import CudaClip
+from vendor_api.engine.cuda_device import CudaDevice
+from vendor_api.engine.cuda_plan import DEFAULT_PLAN, CudaPlan
+from vendor_api.engine.cuda_seam import Device
 from vendor_api.engine.shares import TEXTS, SideBySide
 from vendor_api.refusal import Refusal
 
@@ -31,6 +35,8 @@ class ClipModel:
         self._encode_texts: Callable[[NDArray[np.int32]], Vector] = clip.encode_texts
         self.fill = clip.fill
         """What open_clip pads pictures with."""
+        self.cuda: CudaClip | None = None
+        """What computes on a GPU, if one does."""
 
     @classmethod
     def load(
@@ -41,14 +47,16 @@ class ClipModel:
         runtime: Runtime = "torch",
         threads: int | None = None,
         device: str = "cpu",
+        cuda: CudaPlan = DEFAULT_PLAN,
     ) -> "ClipModel":
         """Load `spec` to be sold as `model_id`.
 
-        Raises `shared.openclip.ModelNotFound`, and Refusal when `runtime` cannot be had.
+        Raises `shared.openclip.ModelNotFound`, and Refusal when `runtime` cannot be had, or the device's
+        memory is not enough.
         """
         if device == "cuda":
             _prepare_cuda()
-        clip = load_openclip(spec, precision, device)
+        clip = _load(spec, precision, device)
         info = ModelInfo(
             id=model_id,
             revision=clip.revision,
@@ -72,6 +80,8 @@ class ClipModel:
                     "VENDOR_RUNTIME=onnx computes on the processor: leave VENDOR_DEVICE out"
                 )
             model.use_onnx(threads)
+        if device == "cuda":
+            model.use_device(CudaDevice(), cuda)
         return model
 
     def share_cores(self, cores: int | None) -> None:
@@ -82,6 +92,16 @@ class ClipModel:
         largest = side_by_side.find_largest(images, np.zeros((side, side, 3), np.uint8))
         self._encode_images = partial(side_by_side, images, largest)
         self._encode_texts = partial(side_by_side, self._clip.encode_texts, TEXTS)
+
+    def use_device(self, device: Device, plan: CudaPlan) -> None:
+        """Compute in batches prepared on `device` from now on. Raises Refusal."""
+        self.cuda = CudaClip(self._clip, device, plan)
+        self._encode_images = self.cuda.encode_images
+        self._encode_texts = self.cuda.encode_texts
+
+    def find_trouble(self) -> str | None:
+        """Why nothing can be computed any more; None while all is well."""
+        return self.cuda.trouble if self.cuda else None
 
     def use_onnx(self, threads: int | None) -> None:
         """Compute images with ONNX Runtime from now on. Raises Refusal."""
@@ -112,6 +132,16 @@ def _prepare_cuda() -> None:
     if not torch.cuda.is_available():
         raise ModelNotFound("there is no CUDA device that torch can use: set VENDOR_DEVICE=cpu")
     torch.backends.cudnn.allow_tf32 = False  # ten bits of mantissa are not fp32
+
+
+def _load(spec: str, precision: Precision, device: str) -> OpenClip:
+    try:
+        return load_openclip(spec, precision, device)
+    except torch.OutOfMemoryError as error:
+        raise Refusal(
+            f"the weights of {spec} do not fit into what is free of the device's memory: stop what else "
+            "computes on it, choose another with CUDA_VISIBLE_DEVICES, or set VENDOR_PRECISION=bf16"
+        ) from error
 
 
 def _created(spec: str) -> int:

@@ -126,6 +126,8 @@ class Lane:
     """Estimated milliseconds an item takes; follows what batches take."""
     max_items: int
     entries: deque[Entry] = field(default_factory=deque)
+    learnt: float = -float("inf")
+    """When the latest batch ended."""
 
     @property
     def queued_ms(self) -> float:
@@ -161,12 +163,15 @@ class Lane:
             entry.ticket.refuse(EngineUnavailable("the request waited too long for the engine"))
         return late
 
-    def learn(self, items: int, seconds: float) -> None:
+    def learn(self, items: int, began: float, ended: float) -> None:
         """Move the estimate a fifth of the way to what a batch has just taken per item.
 
+        Of a batch that came while another was computed, what counts is the time by which it ended later.
         One batch that took very long (the first of all, or one beside a page fault) says little of
         the next: at most three times the estimate is believed, so that it grows by 40 % a batch.
         """
+        seconds = ended - max(began, self.learnt)
+        self.learnt = max(ended, self.learnt)
         found = min(max(seconds * 1000 / items, 0.01), 3 * self.item_ms)
         self.item_ms += 0.2 * (found - self.item_ms)
 

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from vendor_api.engine.base import Runtime, ServedModel
 from vendor_api.engine.batcher import DEFAULT_LIMITS, Batcher, BatcherLimits, BatchReport
+from vendor_api.engine.cuda_plan import DEFAULT_PLAN, CudaPlan, CudaReport, announce, suit_limits
 from vendor_api.engine.ray_engine import RayEngine, load_ray
 from vendor_api.engine.trial import measure_item_ms
 from vendor_api.refusal import Refusal
@@ -44,6 +47,8 @@ class Manner:
     place: Place = "process"
     address: str = DEFAULT_RAY_ADDRESS
     """Of the Ray cluster, where the place is one."""
+    cuda: CudaPlan = DEFAULT_PLAN
+    """What is prepared on a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,7 @@ def read_manner(settings: VendorSettings) -> Manner:
         settings.threads,
         settings.engine,
         settings.ray_address,
+        CudaPlan(settings.cuda_batch, settings.cuda_graphs),
     )
 
 
@@ -91,6 +97,7 @@ def load_clip(model: ModelSpec, manner: Manner) -> "ClipModel":
             manner.runtime,
             manner.threads,
             manner.device,
+            manner.cuda,
         )
     except ModelNotFound as error:
         raise Refusal(str(error)) from error
@@ -120,13 +127,14 @@ def _load_thread(
     from shared.openclip import limit_threads
 
     clip = load_clip(model, manner)
-    threads = manner.threads
+    threads, cuda = manner.threads, clip.cuda.report if clip.cuda else None
     engine = Batcher(
         clip,
-        limits=limits,
-        item_ms=measure_item_ms(clip),
+        limits=_suit(model, limits, manner, cuda),
+        item_ms=cuda.item_ms if cuda else measure_item_ms(clip),
         prepare_thread=lambda: limit_threads(threads) if threads else None,
         observe=report,
+        find_trouble=clip.find_trouble,
     )
     return ServedModel(clip.info, clip, engine)
 
@@ -142,24 +150,40 @@ def _load_process(
 
     worker = ModelProcess(
         WorkerOrder(
-            model.id, model.spec, manner.precision, manner.runtime, manner.device, manner.threads
+            model.id,
+            model.spec,
+            manner.precision,
+            manner.runtime,
+            manner.device,
+            manner.threads,
+            manner.cuda,
         )
     )
     try:
         preparation = ClipPreparation(model.spec, worker.info, worker.fill)
-        item_ms = measure_item_ms(worker)
+        item_ms = worker.cuda.item_ms if worker.cuda else measure_item_ms(worker)
     except Exception:
         worker.close()
         raise
     engine = Batcher(
         worker,
-        limits=limits,
+        limits=_suit(model, limits, manner, worker.cuda),
         item_ms=item_ms,
+        stack=list if worker.cuda else np.stack,
         observe=report,
         find_trouble=worker.find_trouble,
         close_model=worker.close,
     )
     return ServedModel(worker.info, preparation, engine)
+
+
+def _suit(
+    model: ModelSpec, limits: BatcherLimits, manner: Manner, report: CudaReport | None
+) -> BatcherLimits:
+    if report is None:
+        return limits
+    announce(model.id, report)
+    return suit_limits(limits, manner.cuda)
 
 
 def close_served(models: Mapping[str, ServedModel]) -> None:

@@ -11,12 +11,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import structlog
@@ -24,8 +23,9 @@ from numpy.typing import NDArray
 
 from shared.codecs import Vector
 from vendor_api.engine.base import EngineLost, ModelInfo
-from vendor_api.engine.line import Line
-from vendor_api.engine.worker import Operation, read_info
+from vendor_api.engine.cuda_plan import CUDA_LINES, DEFAULT_PLAN, CudaPlan, CudaReport
+from vendor_api.engine.lines import ONE_LINE, Batch, Lines, Operation
+from vendor_api.engine.worker import read_info
 from vendor_api.refusal import Refusal
 
 CALM = {"OMP_WAIT_POLICY": "passive"}
@@ -64,6 +64,7 @@ class WorkerOrder:
     runtime: str = "torch"
     device: str = "cpu"
     threads: int | None = None
+    cuda: CudaPlan = DEFAULT_PLAN
 
 
 @dataclass(slots=True)
@@ -71,7 +72,7 @@ class _Worker:
     """One life of the process."""
 
     process: "subprocess.Popen[bytes]"
-    line: Line
+    lines: Lines
     pulse: Connection
     heard: float
     ready: bool = False
@@ -84,6 +85,11 @@ class _Worker:
             self.process.kill()
         self.process.wait()
 
+    def close(self) -> None:
+        """Close what led to it, when it has ended."""
+        self.lines.close()
+        self.pulse.close()
+
 
 class ModelProcess:
     """`Model` over a worker process; raises EngineLost for what a dying worker leaves undone."""
@@ -91,6 +97,8 @@ class ModelProcess:
     info: ModelInfo
     fill: int
     """What open_clip pads pictures with."""
+    cuda: CudaReport | None = None
+    """Of a worker that computes on a GPU."""
 
     def __init__(
         self,
@@ -116,8 +124,8 @@ class ModelProcess:
         """Of the worker."""
         return self._worker.process.pid
 
-    def encode_images(self, pixels: NDArray[np.uint8]) -> Vector:
-        """See `Model`."""
+    def encode_images(self, pixels: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> Vector:
+        """See `Model`; pictures need not lie together."""
         return self._ask("images", pixels)
 
     def encode_texts(self, tokens: NDArray[np.int32]) -> Vector:
@@ -141,37 +149,35 @@ class ModelProcess:
         self._closing.set()
         self._worker.end()
         self._watch.join()
+        self._worker.close()
 
     def _start(self) -> _Worker:
-        lines, pulses = socket.socketpair(), socket.socketpair()
-        theirs = [pair[1] for pair in (lines, pulses)]
-        order = self._order
-        given = {
-            "id": order.id,
-            "spec": order.spec,
-            "precision": order.precision,
-            "runtime": order.runtime,
-            "device": order.device,
-            "threads": order.threads,
-            "line": theirs[0].fileno(),
-            "pulse": theirs[1].fileno(),
-        }
-        process = subprocess.Popen(  # noqa: S603  (our own program)
-            [sys.executable, "-m", "vendor_api.engine.worker", json.dumps(given)],
-            pass_fds=[end.fileno() for end in theirs],
-            stdin=subprocess.DEVNULL,
-            env=CALM | os.environ | _limit(order.threads),
-        )
-        for end in theirs:
-            end.close()
-        line, pulse = Line(lines[0]), Connection(pulses[0].detach())
-        return _Worker(process, line, pulse, self._clock())
+        order, on_gpu = self._order, self._order.device == "cuda"
+        lines = Lines(CUDA_LINES if on_gpu else ONE_LINE, desks=on_gpu)
+        pulse, theirs = socket.socketpair()
+        ends = [asdict(end) for end in lines.ends]
+        given = {**asdict(order), "lines": ends, "pulse": theirs.fileno()}
+        try:
+            process = subprocess.Popen(  # noqa: S603  (our own program)
+                [sys.executable, "-m", "vendor_api.engine.worker", json.dumps(given)],
+                pass_fds=[theirs.fileno(), *lines.files],
+                stdin=subprocess.DEVNULL,
+                env=CALM | os.environ | _limit(order.threads),
+            )
+        except OSError:
+            lines.close()
+            pulse.close()
+            raise
+        finally:
+            lines.hand_over()
+            theirs.close()
+        return _Worker(process, lines, Connection(pulse.detach()), self._clock())
 
     def _welcome(self, worker: _Worker) -> ModelInfo:
         """What a new worker says of its model. Raises Refusal when it cannot load it."""
         try:
             self._await_hello(worker)
-            said, _ = worker.line.receive()
+            said, _ = worker.lines.hello.receive()
         except (EOFError, OSError) as error:
             worker.end()
             raise Refusal(
@@ -181,34 +187,29 @@ class ModelProcess:
             worker.end()
             raise Refusal(said["refusal"])
         self.fill = int(said["fill"])
+        self.cuda = CudaReport(**said["cuda"]) if said["cuda"] else None
         worker.heard = self._clock()
         worker.ready = True
         return read_info(said["info"])
 
     def _await_hello(self, worker: _Worker) -> None:
         """Return once the worker has spoken. Raises OSError when it gives no sign of life either."""
-        while not wait([worker.line.fileno()], timeout=0.2):
+        while not wait([worker.lines.hello.fileno()], timeout=0.2):
             if wait([worker.pulse], timeout=0):
                 worker.pulse.recv_bytes()
                 worker.heard = self._clock()
             if self._clock() - worker.heard > self._patience.loading:
                 raise OSError("silent")
 
-    def _ask(self, operation: Operation, items: NDArray[Any]) -> Vector:
+    def _ask(self, operation: Operation, items: Batch) -> Vector:
         worker = self._worker
         trouble = self.find_trouble()
         if trouble:
             raise EngineLost(trouble)
         try:
-            worker.line.send({"operation": operation}, items)
-            answer, vectors = worker.line.receive()
+            return worker.lines.ask(operation, items)
         except (EOFError, OSError) as error:
             raise EngineLost("its process ended while it computed") from error
-        if "fault" not in answer:
-            return vectors
-        if answer["fault"] == "item":
-            raise ValueError(answer["reason"])
-        raise RuntimeError(answer["reason"])
 
     def _guard(self) -> None:
         """Watch the worker, and start another when it is gone or hangs."""
@@ -248,8 +249,7 @@ class ModelProcess:
             # Out of processes, memory or files: this thread must live to try again.
             _log.error("engine_not_started", model=self._order.id, reason=str(error))
             return
-        previous.line.close()
-        previous.pulse.close()
+        previous.close()
         try:
             info = self._welcome(worker)
         except Refusal as error:

@@ -83,6 +83,7 @@ def deploy(model: ModelSpec, manner: Manner, plan: ReplicaPlan, max_queued_ms: f
         manner.device,
         manner.threads or plan.threads,
         max_queued_ms,
+        manner.cuda,
     )
     application = serve.deployment(ClipReplica).options(**_choose(plan)).bind(order)
     target = serve.RunTarget(application, name=name_application(model.id), route_prefix=None)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from shared.wire import Modality
 from vendor_api.engine.base import EngineUnavailable, Model, Runtime
 from vendor_api.engine.batcher import Batcher, BatcherLimits, BatchReport
+from vendor_api.engine.cuda_plan import DEFAULT_PLAN, CudaPlan, suit_limits
 from vendor_api.engine.local import Device, Precision
 from vendor_api.engine.ray_messages import Ask, Reply, pack_reply, unpack_ask
 from vendor_api.engine.trial import measure_item_ms
@@ -40,6 +41,7 @@ class ReplicaOrder:
     threads: int | None = None
     """The library's default when None."""
     max_queued_ms: float = 10_000.0
+    cuda: CudaPlan = DEFAULT_PLAN
 
 
 def load_model(order: ReplicaOrder) -> "ClipModel":
@@ -54,6 +56,7 @@ def load_model(order: ReplicaOrder) -> "ClipModel":
         order.runtime,
         order.threads,
         order.device,
+        order.cuda,
     )
 
 
@@ -77,8 +80,9 @@ class ClipReplica:
         self._untold: deque[BatchReport] = deque(maxlen=UNTOLD_BATCHES)
         self._batcher = Batcher(
             model,
-            limits=BatcherLimits(max_queued_ms=order.max_queued_ms),
-            item_ms=measure(model),
+            limits=_choose_limits(order, model),
+            item_ms=model.cuda.report.item_ms if model.cuda else measure(model),
+            find_trouble=model.find_trouble,
             prepare_thread=lambda: _limit_threads(order.threads),
             observe=self._untold.append,
         )
@@ -129,6 +133,11 @@ class ClipReplica:
             retry_after_s=30.0,
             changed=True,
         )
+
+
+def _choose_limits(order: ReplicaOrder, model: "ClipModel") -> BatcherLimits:
+    limits = BatcherLimits(max_queued_ms=order.max_queued_ms)
+    return suit_limits(limits, order.cuda) if model.cuda else limits
 
 
 def _limit_threads(threads: int | None) -> None:

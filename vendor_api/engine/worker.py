@@ -5,19 +5,17 @@
 
 import json
 import os
-import socket
 import sys
 import threading
 import time
 from dataclasses import asdict
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from shared.wire import Preprocessing
-from vendor_api.engine.base import ModelInfo
-from vendor_api.engine.line import Line
+from vendor_api.engine.base import EngineLost, ModelInfo
+from vendor_api.engine.cuda_plan import CudaPlan
+from vendor_api.engine.lines import LineEnd, WorkerLine
 from vendor_api.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -25,20 +23,30 @@ if TYPE_CHECKING:
     from vendor_api.engine.clip import ClipModel
 
 BEAT_SECONDS = 0.2
-Operation = Literal["images", "texts"]
 
-__all__ = ["BEAT_SECONDS", "Operation", "main", "read_info", "write_info"]
+__all__ = ["BEAT_SECONDS", "main", "read_info", "write_info"]
 
 
 def main(arguments: list[str]) -> None:
     """Serve until the line is closed. `arguments`: one JSON object, see `process`."""
     given = json.loads(arguments[0])
-    line, pulse = Line(socket.socket(fileno=given["line"])), Connection(given["pulse"])
-    threading.Thread(target=_beat, args=(pulse,), daemon=True).start()
-    model = _load(line, given)
-    if model is not None:
-        line.send({"info": write_info(model.info), "fill": model.fill})
-        _serve(line, model)
+    lines = [WorkerLine(LineEnd(**end)) for end in given["lines"]]
+    threading.Thread(target=_beat, args=(Connection(given["pulse"]),), daemon=True).start()
+    first, *others = lines
+    from shared.openclip import ModelNotFound
+
+    try:
+        model = _load(given)
+        _make_desks(model, lines)
+    except (ModelNotFound, Refusal) as error:
+        first.line.send({"refusal": str(error)})
+        return
+    report = asdict(model.cuda.report) if model.cuda else None
+    hello = {"info": write_info(model.info), "fill": model.fill, "cuda": report}
+    first.line.send(hello)
+    for line in others:
+        threading.Thread(target=_serve, args=(line, model), daemon=True).start()
+    _serve(first, model)
 
 
 def write_info(info: ModelInfo) -> dict[str, Any]:
@@ -57,41 +65,46 @@ def read_info(document: dict[str, Any]) -> ModelInfo:
     )
 
 
-def _load(line: Line, given: dict[str, Any]) -> "ClipModel | None":
-    from shared.openclip import ModelNotFound, limit_threads
+def _load(given: dict[str, Any]) -> "ClipModel":
+    from shared.openclip import limit_threads
     from vendor_api.engine.clip import ClipModel
 
     if given["threads"]:
         limit_threads(given["threads"])
-    try:
-        return ClipModel.load(
-            given["id"],
-            given["spec"],
-            given["precision"],
-            given["runtime"],
-            given["threads"],
-            given["device"],
-        )
-    except (ModelNotFound, Refusal) as error:
-        line.send({"refusal": str(error)})
-        return None
+    return ClipModel.load(
+        given["id"],
+        given["spec"],
+        given["precision"],
+        given["runtime"],
+        given["threads"],
+        given["device"],
+        CudaPlan(**given["cuda"]),
+    )
 
 
-def _serve(line: Line, model: "Model") -> None:
-    while True:
-        try:
-            head, items = line.receive()
-        except (EOFError, OSError):
-            return
-        encode = model.encode_texts if head["operation"] == "texts" else model.encode_images
+def _make_desks(model: "ClipModel", lines: list[WorkerLine]) -> None:
+    """Memory for the pixels of whole batches, from which the device copies them. Raises Refusal."""
+    if model.cuda is None:
+        return
+    for line in lines:
+        memory = line.make_desk(model.cuda.report.image_batch_bytes)
+        if memory is not None:
+            model.cuda.pin(memory)
+
+
+def _serve(line: WorkerLine, model: "Model") -> None:
+    for operation, items in line.receive():
+        encode = model.encode_texts if operation == "texts" else model.encode_images
         try:
             vectors = encode(items)
+        except EngineLost as error:
+            # Nothing can be computed in here any more: another process is started at once.
+            sys.stderr.write(f"the engine ends: {error}\n")
+            os._exit(1)
         except Exception as error:
-            kind = "item" if isinstance(error, ValueError) else "engine"
-            said = f"{type(error).__name__}: {error}"
-            line.send({"fault": kind, "reason": said})
-            continue
-        line.send({}, vectors.astype(np.float32, copy=False))
+            line.report(error)
+        else:
+            line.answer(vectors)
 
 
 def _beat(pulse: Connection) -> None:

@@ -34,6 +34,7 @@ __all__ = [
     "measure_poison",
     "measure_texts",
     "read_metric",
+    "read_timing",
 ]
 
 
@@ -90,7 +91,7 @@ def measure_added_latency(one: Contender, *, requests: int) -> tuple[dict[str, f
         ]
 
     answers = asyncio.run(ask())[5:]
-    spans = [_read_timing(answer) for answer in answers]
+    spans = [read_timing(answer) for answer in answers]
     split = {name: median(row[name] for row in spans) for name in spans[0]}
     added = [
         1000 * answer.seconds - row["decode"] - row["model"]
@@ -246,6 +247,7 @@ def read_metric(one: Contender, starts: str) -> float:
     return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(starts))
 
 
-def _read_timing(answer: Answer) -> dict[str, float]:
+def read_timing(answer: Answer) -> dict[str, float]:
+    """Milliseconds by name, of an answer's `server-timing`."""
     parts = (part.split(";dur=") for part in answer.headers["server-timing"].split(", "))
     return {name: float(took) for name, took in parts}

@@ -12,7 +12,7 @@ from vendor_api.engine.ray_replica import ClipReplica, ReplicaOrder
 def make_replica(model: Any = None, *, max_queued_ms: float = 10_000.0) -> ClipReplica:
     """A replica that computes with the fake model."""
     loaded: Any = FakeModel() if model is None else model
-    loaded.fill = 0
+    loaded.fill, loaded.cuda, loaded.find_trouble = 0, None, lambda: None
     order = ReplicaOrder(INFO.id, "fake", max_queued_ms=max_queued_ms)
     return ClipReplica(order, load=lambda _: loaded, measure=lambda _: USUAL_ITEM_MS)
 
