@@ -166,8 +166,8 @@ class OpenClip:
     def measure_tokens(self, tokens: NDArray[np.int32]) -> int:
         """How many of the int32[n, context] positions must be given to the model."""
         if not self._causal:
-            return tokens.shape[1]
-        return int(tokens.any(axis=0).nonzero()[0].max()) + 1
+            return int(tokens.shape[1])
+        return int(np.nonzero(tokens)[1].max()) + 1
 
     def embed_tokens(self, tokens: Tensor) -> Tensor:
         """float32[n, d] unit vectors of int64[n, length], from tensor to tensor on its device."""

@@ -5,7 +5,7 @@ Heavy: imports torch.
 
 import time
 from collections.abc import Callable
-from math import prod
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,23 +44,14 @@ class CudaClip:
         """
         self._clip = clip
         self._device = device
+        self._plan = plan
         self._clock = clock
-        sizes = list_sizes(plan.batch)
-        context = clip.context_length
-        full = np.zeros((1, context), dtype=np.int32)
-        full[:, 0] = 1
-        cut = clip.measure_tokens(full) < context
-        self._lengths = list_lengths(context, cut=cut)
-        side = clip.preprocessing.image_size
+        self._sizes = list_sizes(plan.batch)
+        self._lengths = list_lengths(clip.context_length, cut=_can_cut(clip))
         try:
             clip.fuse_attention()
-            forms = ((side, side, 3),)
-            self.images = Tower(device, self._embed_pixels, self._plan(forms, sizes, plan))
-            forms = tuple((length,) for length in self._lengths)
-            self.texts = Tower(
-                device, self._embed_tokens, self._plan(forms, sizes, plan, texts=True)
-            )
-            self.report = self._measure(sizes)
+            self.images, self.texts = self._make_images(), self._make_texts()
+            self.report = self._measure()
         except MemoryError as error:
             raise Refusal(_say_full(device, plan, error)) from error
         except RuntimeError as error:
@@ -95,6 +86,8 @@ class CudaClip:
             raise Refusal(
                 f"{error}: set VENDOR_ENGINE=thread, or less VENDOR_CUDA_BATCH"
             ) from error
+        pinned = self.report.pinned_bytes + memory.nbytes
+        self.report = replace(self.report, pinned_bytes=pinned)
 
     @torch.inference_mode()
     def _embed_pixels(self, pixels: Tensor) -> Tensor:
@@ -104,34 +97,37 @@ class CudaClip:
     def _embed_tokens(self, tokens: Tensor) -> Tensor:
         return self._clip.embed_tokens(tokens.long())
 
-    def _plan(
-        self,
-        forms: tuple[tuple[int, ...], ...],
-        sizes: tuple[int, ...],
-        plan: CudaPlan,
-        *,
-        texts: bool = False,
-    ) -> TowerPlan:
-        dtype = torch.int32 if texts else torch.uint8
-        # A text is short work, and whoever sends one is waiting for it.
-        return TowerPlan(forms, sizes, dtype, self._clip.dimension, plan.graphs, urgent=texts)
+    def _make_images(self) -> Tower:
+        side = self._clip.preprocessing.image_size
+        plan = TowerPlan(
+            ((side, side, 3),), self._sizes, torch.uint8, self._clip.dimension, self._plan.graphs
+        )
+        return Tower(self._device, self._embed_pixels, plan)
 
-    def _measure(self, sizes: tuple[int, ...]) -> CudaReport:
-        side, most = self._clip.preprocessing.image_size, sizes[-1]
+    def _make_texts(self) -> Tower:
+        forms = tuple((length,) for length in self._lengths)
+        # A text is short work, and whoever sends one is waiting for it.
+        plan = TowerPlan(
+            forms, self._sizes, torch.int32, self._clip.dimension, self._plan.graphs, urgent=True
+        )
+        return Tower(self._device, self._embed_tokens, plan)
+
+    def _measure(self) -> CudaReport:
+        side, most = self._clip.preprocessing.image_size, self._sizes[-1]
         pictures = np.random.default_rng(0).integers(0, 256, (most, side, side, 3), dtype=np.uint8)
         words = np.ones((most, self._lengths[len(self._lengths) // 2]), dtype=np.int32)
         vectors = 4 * SLOTS * most * self._clip.dimension
         return CudaReport(
             device=self._device.name,
-            image_sizes=len(sizes),
-            text_sizes=len(sizes) * len(self._lengths),
+            image_sizes=len(self._sizes),
+            text_sizes=len(self._sizes) * len(self._lengths),
             device_bytes=self._device.count_bytes(),
             pinned_bytes=SLOTS * (self.images.batch_bytes + self.texts.batch_bytes) + 2 * vectors,
             item_ms={
                 "image": self._time(self.images, pictures),
                 "text": self._time(self.texts, words),
             },
-            image_batch_bytes=most * prod((side, side, 3)),
+            image_batch_bytes=pictures.nbytes,
         )
 
     def _time(self, tower: Tower, items: NDArray[Any]) -> float:
@@ -142,6 +138,13 @@ class CudaClip:
             tower(items)
             found.append(self._clock() - began)
         return max(1000 * min(found) / len(items), 0.001)
+
+
+def _can_cut(clip: OpenClip) -> bool:
+    """Whether a short text is the same without its padding."""
+    shortest = np.zeros((1, clip.context_length), dtype=np.int32)
+    shortest[:, 0] = 1
+    return clip.measure_tokens(shortest) < clip.context_length
 
 
 def _say_full(device: Device, plan: CudaPlan, error: MemoryError) -> str:

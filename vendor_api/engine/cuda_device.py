@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +28,8 @@ class CudaDevice:
 
     def open_stream(self, *, urgent: bool = False) -> Stream:
         """See `Device`."""
-        return _Stream(torch.cuda.Stream(priority=-1 if urgent else 0))
+        stream = torch.cuda.Stream(priority=-1 if urgent else 0)  # type: ignore[no-untyped-call]
+        return _Stream(stream)
 
     def allocate(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """See `Device`."""
@@ -46,7 +47,8 @@ class CudaDevice:
     def pin(self, memory: NDArray[np.uint8]) -> None:
         """See `Device`."""
         address = memory.ctypes.data
-        failed = int(torch.cuda.cudart().cudaHostRegister(address, memory.nbytes, 0))
+        runtime = torch.cuda.cudart()  # type: ignore[no-untyped-call]
+        failed = int(runtime.cudaHostRegister(address, memory.nbytes, 0))
         if failed:
             raise MemoryError(f"{memory.nbytes} bytes cannot be pinned: CUDA's error {failed}")
         self._pinned.append((address, address + memory.nbytes))
@@ -101,7 +103,7 @@ class _Stream:
                     graph.capture_end()
                 raise
             graph.capture_end()
-        return cast("Callable[[], None]", graph.replay)
+        return graph.replay
 
     def mark(self) -> Mark:
         return _Mark(self._stream)
@@ -116,7 +118,7 @@ class _Mark:
 
     def __init__(self, stream: "torch.cuda.Stream") -> None:
         # A thread that waits sleeps: several would keep the decoders off the cores.
-        self.event = torch.cuda.Event(blocking=True)
+        self.event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         self.event.record(stream)
 
     def wait(self) -> None:

@@ -57,6 +57,10 @@ def text(token: int) -> Any:
     return np.array([token, 0, 0], dtype=np.int32)
 
 
+def read(outcomes: list[Any]) -> list[float]:
+    return [float(vector[0]) for vector in outcomes]
+
+
 def soon() -> float:
     return time.monotonic() + 30
 
@@ -93,7 +97,7 @@ async def test_two_batches_of_a_lane_are_under_way_and_a_third_waits(
         await asyncio.sleep(0.002)
     model.gates["image"].set()
     found = await asyncio.gather(*asks)
-    assert [float(row[0][0]) for row in found] == [1, 1, 2, 3, 4]
+    assert [read(rows)[0] for rows in found] == [1, 1, 2, 3, 4]
     assert model.most["image"] == 2
     assert max(model.sizes) >= 2  # what waited became a batch
 
@@ -107,7 +111,7 @@ async def test_texts_pass_pictures_that_are_under_way(model: WideModel, batcher:
     assert word.tolist() == [7]
     assert not images.done()
     model.gates["image"].set()
-    assert [float(row[0]) for row in await images] == list(range(9))
+    assert read(await images) == list(range(9))
 
 
 async def test_items_of_both_lanes_come_back_in_order(model: WideModel, batcher: Batcher) -> None:
@@ -116,7 +120,7 @@ async def test_items_of_both_lanes_come_back_in_order(model: WideModel, batcher:
     items = [picture(n) if n % 2 else text(n) for n in range(40)]
     found = await asyncio.gather(*(batcher.embed(items, soon()) for _ in range(8)))
     for rows in found:
-        assert [float(row[0]) for row in rows] == list(range(40))
+        assert read(rows) == list(range(40))
 
 
 async def test_a_thread_that_ends_takes_the_engine_down(model: WideModel, batcher: Batcher) -> None:

@@ -45,6 +45,11 @@ def model(spec: str) -> ClipModel:
     return ClipModel.load("m", spec, device="cuda", cuda=CudaPlan(batch=64))
 
 
+def read(outcomes: list[Any]) -> Any:
+    assert not any(isinstance(outcome, ItemFailure) for outcome in outcomes)
+    return np.stack(outcomes)
+
+
 def pictures(model: Any, count: int) -> Any:
     side = model.info.preprocessing.image_size
     return np.random.default_rng(count).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
@@ -126,9 +131,8 @@ async def test_a_process_serves_it_by_the_desk(spec: str, twin: ClipModel) -> No
     words = tokens(twin, 9)
     items = [*given, *words]
     found = await served.engine.embed(items, time.monotonic() + 30)
-    assert not any(isinstance(one, ItemFailure) for one in found)
     expected = np.concatenate([twin.encode_images(given), twin.encode_texts(words)])
-    np.testing.assert_allclose(np.stack(found), expected, atol=1e-4)
+    np.testing.assert_allclose(read(found), expected, atol=1e-4)
     served.engine.close()  # type: ignore[attr-defined]
 
 
@@ -140,14 +144,14 @@ async def test_a_process_that_is_killed_is_back_with_the_same_vectors(
     limits = suit_limits(DEFAULT_LIMITS, CudaPlan(batch=8))
     engine = Batcher(worker, limits=limits, stack=list, find_trouble=worker.find_trouble)
     given = list(pictures(twin, 8))
-    before = np.stack(await engine.embed(given, time.monotonic() + 30))  # type: ignore[arg-type]
+    before = read(await engine.embed(given, time.monotonic() + 30))
     pid = worker.pid
     os.kill(pid, signal.SIGKILL)
     end = time.monotonic() + 60
     while worker.pid == pid or worker.find_trouble() is not None:
         assert time.monotonic() < end
         await asyncio.sleep(0.05)
-    after = np.stack(await engine.embed(given, time.monotonic() + 30))  # type: ignore[arg-type]
+    after = read(await engine.embed(given, time.monotonic() + 30))
     np.testing.assert_array_equal(after, before)
     engine.close()
     worker.close()

@@ -55,6 +55,21 @@ def test_texts_of_every_length_are_what_the_processor_says(
     np.testing.assert_allclose(model.encode_texts(tokens), twin.encode_texts(tokens), atol=1e-5)
 
 
+def test_memory_pinned_later_is_in_its_report_and_copied_from_where_it_is(
+    clip_folder: Path, twin: ClipModel
+) -> None:
+    device, clip = LazyDevice(), load(clip_folder)
+    clip.use_device(device, CudaPlan(batch=2))
+    assert clip.cuda is not None
+    before = clip.cuda.report.pinned_bytes
+    given = pictures(twin, 2)
+    clip.cuda.pin(given.reshape(-1))
+    assert clip.cuda.report.pinned_bytes == before + given.nbytes
+    device.sources.clear()
+    np.testing.assert_allclose(clip.encode_images(given), twin.encode_images(given), atol=1e-5)
+    assert device.sources[0] == given.ctypes.data
+
+
 def make_longer() -> OpenClip:
     """A model of random weights whose texts have up to 20 tokens."""
     torch.manual_seed(0)
@@ -62,9 +77,9 @@ def make_longer() -> OpenClip:
     vision = {"layers": 1, "width": 32, "head_width": 16, "patch_size": 8, "image_size": 32}
     cfg = {"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}
     model = open_clip.CLIP(**cfg).eval().requires_grad_(False)
-    open_clip.set_model_preprocess_cfg(
-        model, {"size": 32, "mean": (0.5,) * 3, "std": (0.2,) * 3, "interpolation": "bicubic"}
-    )
+    preprocess = {"size": 32, "mean": (0.5,) * 3, "std": (0.2,) * 3}
+    preprocess |= {"interpolation": "bicubic", "resize_mode": "shortest"}
+    open_clip.set_model_preprocess_cfg(model, preprocess)
     tokenizer = open_clip.SimpleTokenizer(context_length=20)
     return OpenClip(model, tokenizer, {"model_cfg": cfg}, "fp32")
 
