@@ -31,7 +31,7 @@ class PackedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float[…, out] of float[…, in]."""
-        return _multiply(x, self._packed, self.bias)
+        return _multiply(x.to(self.weight.dtype), self._packed, self.bias)
 
 
 class PackedAttention(nn.Module):
@@ -51,7 +51,8 @@ class PackedAttention(nn.Module):
         count, length, width = x.shape
         parts = self._inside(x).view(count, length, 3, self._heads, width // self._heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask)
+        mask = None if attn_mask is None else attn_mask.to(query.dtype)
+        mixed = F.scaled_dot_product_attention(query, key, value, mask)
         return self._outside(mixed.transpose(1, 2).reshape(count, length, width)), None
 
 
