@@ -17,7 +17,7 @@ _MULTIPLIERS = (*_PRODUCTS, nn.MultiheadAttention)
 __all__ = ["lower_products"]
 
 
-def lower_products(model: nn.Module, side: int, context: int) -> None:
+def lower_products(model: Any, side: int, context: int) -> None:
     """Have an open_clip model on the CPU multiply in bf16, in place; what it takes and gives stays fp32.
 
     One whose parts cannot pass mixed numbers on to each other becomes bf16 throughout.
@@ -30,7 +30,7 @@ def lower_products(model: nn.Module, side: int, context: int) -> None:
             layer.to(torch.bfloat16)
     handles = [layer.register_forward_pre_hook(_fit, with_kwargs=True) for layer in layers]
     handles += [layer.register_forward_hook(_raise) for layer in layers if _sees_pixels(layer)]
-    texts = [part for part in model.modules() if hasattr(part, "get_cast_dtype")]
+    texts: list[Any] = [part for part in model.modules() if hasattr(part, "get_cast_dtype")]
     for part in texts:
         part.get_cast_dtype = _keep_fp32  # else texts would begin in the type of the products
     try:

@@ -91,7 +91,7 @@ class OpenClip:
         self.preprocessing = read_preprocessing(cfg)
         self.fill = int(cfg.get("fill_color", 0))
         self.transform = PixelTransform(self.preprocessing, self.fill)
-        self._dtype: torch.dtype = model.logit_scale.dtype  # type: ignore[union-attr,assignment]
+        self._dtype: torch.dtype = model.logit_scale.dtype  # type: ignore[assignment]
         mean, std = torch.tensor(self.preprocessing.mean), torch.tensor(self.preprocessing.std)
         self._device = next(model.parameters()).device
         self._gain = (1 / (255 * std)).view(1, 3, 1, 1).to(self._device)

@@ -86,7 +86,8 @@ class Stubborn(nn.Module):
         self.first, self.second = nn.Linear(width, width), nn.Parameter(torch.eye(width))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.first(x) @ self.second
+        product: torch.Tensor = self.first(x)
+        return product @ self.second
 
 
 def test_a_model_that_cannot_be_mixed_is_bf16_throughout() -> None:

@@ -82,8 +82,9 @@ def read_processor(device: str = "cpu") -> Processor:
     import torch
 
     if device == "cuda":
-        features = ("bf16",) if torch.cuda.is_bf16_supported(including_emulation=False) else ()
-        return Processor(torch.cuda.get_device_name(), features, torch.__version__)
+        has = torch.cuda.is_bf16_supported(including_emulation=False)
+        name = torch.cuda.get_device_name()
+        return Processor(name, ("bf16",) if has else (), torch.__version__)
     told: Mapping[str, Any] = torch.cpu.get_capabilities()
     features = tuple(sorted(name for name, value in told.items() if value is True))
     return Processor(f"{told['architecture']} {told['cpu_name']}", features, torch.__version__)
