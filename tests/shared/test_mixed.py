@@ -5,19 +5,18 @@ from typing import Any
 
 import numpy as np
 import open_clip
-import pytest
 import torch
 from torch import nn
 
 from shared.mixed import lower_products
 from shared.openclip import load_openclip
 
-TEXT = {"context_length": 12, "vocab_size": 600, "width": 32, "heads": 2, "layers": 2}
+TEXT = {"context_length": 12, "vocab_size": 600, "width": 64, "heads": 2, "layers": 8}
 TOWERS: dict[str, dict[str, Any]] = {
     "a transformer": {
         "image_size": 32,
-        "layers": 3,
-        "width": 32,
+        "layers": 8,
+        "width": 64,
         "head_width": 16,
         "patch_size": 8,
     },
@@ -46,26 +45,22 @@ def embed(model: Any, dtype: torch.dtype = torch.float32) -> list[torch.Tensor]:
     return [nn.functional.normalize(vectors.float(), dim=-1) for vectors in found]
 
 
-def measure_errors(tower: str, mixed: Any) -> tuple[float, float]:
-    """1 - least cosine to fp32 of pictures and of texts."""
-    pairs = zip(embed(build(tower)), embed(mixed, mixed.logit_scale.dtype), strict=True)
-    images, texts = (1 - float((one * other).sum(dim=1).min()) for one, other in pairs)
-    return images, texts
+def measure_errors(model: Any) -> list[float]:
+    """1 - cosine to fp32, on average, of pictures and of texts."""
+    pairs = zip(embed(build("a transformer")), embed(model, model.logit_scale.dtype), strict=True)
+    return [1 - float((one * other).sum(dim=1).mean()) for one, other in pairs]
 
 
-@pytest.mark.parametrize("tower", TOWERS)
-def test_it_is_nearer_to_fp32_than_bf16_throughout(tower: str) -> None:
-    mixed = build(tower)
+def test_a_transformer_is_nearer_to_fp32_than_bf16_throughout() -> None:
+    mixed = build("a transformer")
     lower_products(mixed, 32, 12)
     assert mixed.logit_scale.dtype is torch.float32
-    plain = build(tower).to(torch.bfloat16)
-    for ours, theirs in zip(
-        measure_errors(tower, mixed), measure_errors(tower, plain), strict=True
-    ):
-        assert 0 < ours < theirs
+    plain = build("a transformer").to(torch.bfloat16)
+    for ours, theirs in zip(measure_errors(mixed), measure_errors(plain), strict=True):
+        assert 0 < ours < theirs / 1.5
 
 
-def test_products_are_bf16_but_for_the_first_layer_and_the_last() -> None:
+def test_products_are_bf16_but_for_the_last_projection() -> None:
     mixed = build("one of timm's")
     lower_products(mixed, 32, 12)
     types = {
@@ -74,8 +69,8 @@ def test_products_are_bf16_but_for_the_first_layer_and_the_last() -> None:
         if isinstance(layer, nn.Conv2d | nn.Linear)
     }
     whole = {name for name, dtype in types.items() if dtype is torch.float32}
-    assert whole == {"visual.trunk.conv1", "visual.head.proj"}
-    assert types["visual.trunk.layer4.1.conv2"] is torch.bfloat16
+    assert whole == {"visual.head.proj"}
+    assert types["visual.trunk.conv1"] is torch.bfloat16
 
 
 class Stubborn(nn.Module):
@@ -93,7 +88,7 @@ class Stubborn(nn.Module):
 def test_a_model_that_cannot_be_mixed_is_bf16_throughout() -> None:
     def build_stubborn() -> Any:
         model = build("a transformer")
-        model.visual.transformer.resblocks[1].mlp = Stubborn(32)
+        model.visual.transformer.resblocks[1].mlp = Stubborn(64)
         return model.eval().requires_grad_(False)
 
     torch.manual_seed(2)
