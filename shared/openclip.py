@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from shared.codecs import Vector
+from shared.mixed import lower_products
 from shared.packed import can_pack, fuse_attention, pack_weights
 from shared.pixels import ModelNotFound, PixelTransform, read_preprocessing
 from shared.revision import hash_json, hash_weights, join_hashes
@@ -55,6 +56,8 @@ def limit_threads(count: int) -> None:
 def load_openclip(spec: str, precision: Precision = "fp32", device: str = "cpu") -> "OpenClip":
     """The model named `architecture/pretrained-tag` or `local-dir:PATH`, on `device`, ready to encode.
 
+    bf16 is that of its products alone on a CPU (`shared.mixed`), of everything elsewhere; the revision
+    tells the two apart.
     Weights other than safetensors are read with torch's `weights_only=True`. Raises ModelNotFound.
     """
     name, tag = resolve(spec)
@@ -64,9 +67,12 @@ def load_openclip(spec: str, precision: Precision = "fp32", device: str = "cpu")
     except Exception as error:  # whatever a damaged file makes torch or safetensors raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelNotFound(f"the model {spec!r} cannot be loaded: {reason}") from error
-    if precision == "bf16":
-        model = model.to(torch.bfloat16)
     model = model.to(device).eval().requires_grad_(False)
+    if precision == "bf16" and device == "cpu":
+        side = read_preprocessing(open_clip.get_model_preprocess_cfg(model)).image_size
+        lower_products(model, side, ClipTokenizer(tokenizer).context_length)
+    elif precision == "bf16":
+        model = model.to(torch.bfloat16)
     return OpenClip(model, tokenizer, _read_config(name), precision)
 
 
@@ -85,7 +91,7 @@ class OpenClip:
         self.preprocessing = read_preprocessing(cfg)
         self.fill = int(cfg.get("fill_color", 0))
         self.transform = PixelTransform(self.preprocessing, self.fill)
-        self._dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        self._dtype: torch.dtype = model.logit_scale.dtype  # type: ignore[assignment]
         mean, std = torch.tensor(self.preprocessing.mean), torch.tensor(self.preprocessing.std)
         self._device = next(model.parameters()).device
         self._gain = (1 / (255 * std)).view(1, 3, 1, 1).to(self._device)
@@ -124,7 +130,7 @@ class OpenClip:
 
     def pack_weights(self) -> None:
         """Encode faster on this processor from now on, where it can; nothing can be trained any more."""
-        if can_pack(self._dtype):
+        if can_pack(torch.bfloat16 if self.precision == "bf16" else torch.float32):
             # It is hashed from the weights, which are then no longer there.
             _ = self.revision
             pack_weights(self.model)
@@ -188,8 +194,7 @@ class OpenClip:
     def _encode_causal(self, tokens: Tensor) -> Tensor:
         tower: Any = self.model
         length = tokens.shape[1]
-        dtype = tower.transformer.get_cast_dtype()
-        x = tower.token_embedding(tokens).to(dtype) + tower.positional_embedding[:length].to(dtype)
+        x = tower.token_embedding(tokens) + tower.positional_embedding[:length]
         x = tower.ln_final(tower.transformer(x, attn_mask=tower.attn_mask[:length, :length]))
         pooled = x[torch.arange(len(x), device=x.device), tokens.argmax(dim=-1)]
         projection = tower.text_projection

@@ -34,7 +34,7 @@ class PackedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """float[…, out] of float[…, in]."""
-        return _multiply(x, self._packed, self.bias)
+        return _multiply(x.to(self.weight.dtype), self._packed, self.bias)
 
 
 class PackedConvolution(nn.Module):
@@ -48,9 +48,12 @@ class PackedConvolution(nn.Module):
         self.bias = plain.bias
         self._plain: Tensor | None = plain.weight.detach()
         self._packed: Tensor | None = None
+        for hook in plain._forward_hooks.values():  # of `shared.mixed`
+            self.register_forward_hook(hook)
 
     def forward(self, x: Tensor) -> Tensor:
-        """float[n, out, h', w'] of float[n, in, h, w]."""
+        """float[n, out, h', w'] of float[n, in, h, w], in the weights' type."""
+        x = x.to(self.weight.dtype)
         plain = self._plain
         if plain is not None:
             # The best layout depends on the picture's size. Two threads may do this at once: both rightly.
@@ -76,7 +79,8 @@ class SelfAttention(nn.Module):
         count, length, width = x.shape
         parts = self._inside(x).view(count, length, 3, self._heads, width // self._heads)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask)
+        mask = None if attn_mask is None else attn_mask.to(query.dtype)
+        mixed = F.scaled_dot_product_attention(query, key, value, mask)
         return self._outside(mixed.transpose(1, 2).reshape(count, length, width)), None
 
 

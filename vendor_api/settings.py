@@ -53,10 +53,11 @@ class VendorSettings(Thresholds):
     """Requests of a key under way at the same time."""
     threads: int | None = Field(default=None, ge=1)
     """Threads a model computes with; the library's default when unset."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """What a model computes in; part of its revision."""
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    """What a model computes in; part of its revision. `auto`: bf16 where `vl2v-vendor precision` has
+    shown on this processor that its vectors survive it."""
     runtime: Literal["torch", "onnx"] = "torch"
-    """What computes images in fp32: `onnx` is faster where bf16 is missing."""
+    """What computes images in fp32: `onnx` where bf16 is missing and torch has no oneDNN."""
     engine: Literal["process", "thread", "ray"] = "process"
     """Where models compute: each in a process of its own, started again when it dies, in threads, or
     on a Ray cluster that `engine deploy` has put them on."""
@@ -66,6 +67,10 @@ class VendorSettings(Thresholds):
     """Replicas of each model that `engine deploy` asks for: a number, or `1-8` to follow the load."""
     ray_target: float = Field(default=8.0, gt=0)
     """Requests under way in a replica that Ray aims at when it may choose their number."""
+    ray_up_s: float = Field(default=10.0, ge=0)
+    """Seconds of more load than the target before Ray adds a replica."""
+    ray_down_s: float = Field(default=300.0, ge=0)
+    """Seconds of less before it ends one."""
     ray_cpus: float = Field(default=1.0, gt=0)
     """Processor cores that a replica takes of the cluster's, and threads it computes with."""
     ray_gpus: float = Field(default=0.0, ge=0)

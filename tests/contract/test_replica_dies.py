@@ -1,5 +1,5 @@
 """Two servers and two replicas on a real Ray cluster: one replica is killed under load, and the bill
-is what was delivered."""
+is what was delivered; then replicas that follow the load, up and down."""
 
 import json
 import os
@@ -65,12 +65,14 @@ class Cluster:
                 found.append(int(status.parent.name))
         return found
 
-    def run(self, *words: str) -> Any:
+    def run(self, *words: str, **settings: str) -> Any:
         """What a command of ours about this cluster prints as JSON."""
         done = subprocess.run(
             [sys.executable, "-m", "vendor_api.cli", "engine", *words, "--json"],
             cwd=REPOSITORY,
-            env=os.environ | {"VENDOR_RAY_ADDRESS": self.address, "OMP_NUM_THREADS": "1"},
+            env=os.environ
+            | {"VENDOR_RAY_ADDRESS": self.address, "OMP_NUM_THREADS": "1"}
+            | settings,
             capture_output=True,
             text=True,
             check=False,
@@ -174,6 +176,39 @@ def test_a_replica_dies_under_load_and_the_bill_is_what_was_delivered(
         check_bill(servers[0], postgres_url, sum(buyer.delivered for buyer in buyers))
     # The process is there before it has loaded the model.
     wait_until(lambda: read_running(cluster) == {MODEL: 2}, PATIENCE_SECONDS)
+
+
+def test_replicas_follow_the_load_up_and_down_and_are_stopped(
+    cluster: Cluster, clip_folder: Path, postgres_url: str, serve_vendor: Any, tmp_path: Path
+) -> None:
+    cluster.run(
+        *("deploy", "--model", f"{MODEL}=local-dir:{clip_folder}", "--replicas", "1-2"),
+        *("--cpus", "0.5"),
+        VENDOR_RAY_TARGET="0.1",
+        VENDOR_RAY_UP_S="0",
+        VENDOR_RAY_DOWN_S="2",
+    )
+    wait_until(lambda: read_running(cluster) == {MODEL: 1}, PATIENCE_SECONDS)
+    key, poor_key = open_books(postgres_url, tmp_path)
+    given = {"VENDOR_ENGINE": "ray", "VENDOR_RAY_ADDRESS": cluster.address}
+    with serve_vendor(postgres_url, tmp_path / "pepper", **given) as serving:
+        server = Contract(serving.url, key, poor_key, pid=serving.process.pid)
+        buyers = [Buyer(server, f"{number}") for number in range(4)]
+        for buyer in buyers:
+            buyer.start()
+        try:
+            wait_until(lambda: read_running(cluster) == {MODEL: 2}, PATIENCE_SECONDS)
+        finally:
+            for buyer in buyers:
+                buyer.ending.set()
+            for buyer in buyers:
+                buyer.join()
+        wait_until(lambda: read_running(cluster) == {MODEL: 1}, PATIENCE_SECONDS)
+        assert not [error for buyer in buyers for error in buyer.refusals]
+        check_bill(server, postgres_url, sum(buyer.delivered for buyer in buyers))
+    assert cluster.run("stop", "--model", MODEL) == {"stopped": [MODEL]}
+    wait_until(lambda: not find_replicas(cluster), PATIENCE_SECONDS)
+    assert cluster.run("status") == []
 
 
 def read_running(cluster: Cluster) -> dict[str, int]:

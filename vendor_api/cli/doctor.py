@@ -94,7 +94,10 @@ def _look_at_pepper(settings: VendorSettings) -> str:
 
 def _look_at_model(settings: VendorSettings, spec: ModelSpec) -> str:
     info = load_clip(spec, read_manner(settings)).info
-    return f"loads: revision {info.revision}, {info.dimension} dimensions, {info.precision}"
+    settled = f" ({info.settled})" if info.settled else ""
+    return (
+        f"loads: revision {info.revision}, {info.dimension} dimensions, {info.precision}{settled}"
+    )
 
 
 def _look_at_price(settings: VendorSettings, model: str) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from vendor_api.cli.serve import ModelOption, merge_settings
 from vendor_api.cli.shell import JsonFlag, Shell
-from vendor_api.engine.local import parse_models, read_manner
+from vendor_api.engine.local import parse_models, read_manner, settle_precision
 from vendor_api.engine.ray_plan import read_plan
 from vendor_api.refusal import Refusal
 
@@ -71,7 +71,11 @@ def deploy(
         raise Refusal("name a model: vl2v-vendor engine deploy --model ID=local-dir:PATH")
     ray_cluster.connect(settings.ray_address)
     for spec in specs:
-        ray_cluster.deploy(spec, read_manner(settings), plan, settings.max_queued_ms)
+        # Every replica computes the same, wherever it runs.
+        manner, why = settle_precision(spec, read_manner(settings))
+        if why:
+            typer.echo(f"{spec.id} in {manner.precision}: {why}", err=True)
+        ray_cluster.deploy(spec, manner, plan, settings.max_queued_ms)
     found = _await_replicas([spec.id for spec in specs], plan.least, wait)
     _show(shell, found, as_json)
 

@@ -42,6 +42,7 @@ def list_models(ctx: typer.Context, model: ModelOption = None, as_json: JsonFlag
                 if "image" in prices
                 else None,
                 "text_usd": format_usd(prices["text"].unit_nanousd) if "text" in prices else None,
+                "says": info.settled or None,
             }
         )
     shell.list(rows, "", as_json=as_json)

@@ -53,7 +53,7 @@ def serve(  # noqa: PLR0913, PLR0917  (each is an option)
     port: Annotated[int | None, typer.Option(help="Port; 0 picks a free one [8000].")] = None,
     database_url: Annotated[str | None, typer.Option(help="Else VENDOR_DATABASE_URL.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads the model computes with.")] = None,
-    precision: Annotated[str | None, typer.Option(help="fp32 or bf16 [fp32].")] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32, bf16 or auto [fp32].")] = None,
     engine: Annotated[
         str | None, typer.Option(help="Where models compute: process, thread or ray [process].")
     ] = None,

@@ -80,6 +80,8 @@ class ModelInfo:
     """Unix seconds."""
     pixel_probe: str = ""
     """`shared.pixels.hash_probe` of its preprocessing."""
+    settled: str = ""
+    """Why it is that precision, where the vendor left it to the machine; its own affair, not published."""
 
 
 class Model(Protocol):

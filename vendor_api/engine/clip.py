@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.codecs import Vector
-from shared.openclip import LOCAL_DIR, ModelNotFound, OpenClip, Precision, load_openclip
+from shared.openclip import LOCAL_DIR, ModelNotFound, OpenClip, Precision
 from shared.pixels import hash_probe
 from shared.tokens import TokenizedTexts
 from vendor_api.engine.base import ModelInfo, Pixels, Runtime
@@ -20,6 +21,7 @@ from vendor_api.engine.cuda_device import CudaDevice
 from vendor_api.engine.cuda_plan import DEFAULT_PLAN, CudaPlan
 from vendor_api.engine.cuda_seam import Device
 from vendor_api.engine.shares import TEXTS, SideBySide
+from vendor_api.engine.verdicts import load_settled
 from vendor_api.refusal import Refusal
 
 __all__ = ["ClipModel"]
@@ -43,7 +45,7 @@ class ClipModel:
         cls,
         model_id: str,
         spec: str,
-        precision: Precision = "fp32",
+        precision: Precision | Literal["auto"] = "fp32",
         runtime: Runtime = "torch",
         threads: int | None = None,
         device: str = "cpu",
@@ -56,20 +58,23 @@ class ClipModel:
         """
         if device == "cuda":
             _prepare_cuda()
-        clip = _load(spec, precision, device)
+        clip, settled = _load(model_id, spec, precision, device)
         info = ModelInfo(
             id=model_id,
             revision=clip.revision,
             dimension=clip.dimension,
             context_length=clip.context_length,
-            precision=precision,
+            precision=clip.precision,
             logit_scale=clip.logit_scale,
             preprocessing=clip.preprocessing,
             prompt_templates=clip.prompt_templates,
             created=_created(spec),
             pixel_probe=hash_probe(clip.transform),
+            settled=settled,
         )
         model = cls(clip, info)
+        if settled and clip.precision == "bf16":
+            runtime = "torch"  # ONNX Runtime is for where bf16 is missing
         if device == "cpu" and runtime == "torch":
             clip.pack_weights()
         if device == "cpu":
@@ -134,9 +139,11 @@ def _prepare_cuda() -> None:
     torch.backends.cudnn.allow_tf32 = False  # ten bits of mantissa are not fp32
 
 
-def _load(spec: str, precision: Precision, device: str) -> OpenClip:
+def _load(
+    model_id: str, spec: str, precision: Precision | Literal["auto"], device: str
+) -> tuple[OpenClip, str]:
     try:
-        return load_openclip(spec, precision, device)
+        return load_settled(model_id, spec, precision, device)
     except torch.OutOfMemoryError as error:
         raise Refusal(
             f"the weights of {spec} do not fit into what is free of the device's memory: stop what else "

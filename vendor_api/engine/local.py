@@ -1,11 +1,12 @@
 """Where models are computed: in a process of their own, in a thread of this one, or on a Ray cluster."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
+import structlog
 
 from vendor_api.engine.base import Runtime, ServedModel
 from vendor_api.engine.batcher import DEFAULT_LIMITS, Batcher, BatcherLimits, BatchReport
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from vendor_api.engine.clip import ClipModel
 
 Device = Literal["cpu", "cuda"]
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "auto"]
+"""`auto`: bf16 where it is kept that this processor may, see `vendor_api.engine.verdicts`."""
 Place = Literal["process", "thread", "ray"]
 
 __all__ = [
@@ -32,7 +34,10 @@ __all__ = [
     "load_served",
     "parse_models",
     "read_manner",
+    "settle_precision",
 ]
+
+_log = structlog.get_logger("vendor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +118,30 @@ def load_served(
     """Load a model and start its engine. Raises Refusal when it cannot be had."""
     report = partial(observe, model.id)
     if manner.place == "ray":
-        return load_ray(model, manner.address, limits=limits, observe=report)
-    load = _load_thread if manner.place == "thread" else _load_process
-    return load(model, manner, limits, report)
+        served = load_ray(model, manner.address, limits=limits, observe=report)
+    else:
+        load = _load_thread if manner.place == "thread" else _load_process
+        served = load(model, manner, limits, report)
+    info = served.info
+    _log.info(
+        "model_loaded",
+        model=info.id,
+        revision=info.revision,
+        precision=info.precision,
+        **({"says": info.settled} if info.settled else {}),
+    )
+    return served
+
+
+def settle_precision(model: ModelSpec, manner: Manner) -> tuple[Manner, str]:
+    """With `auto` settled for this model on this machine, and why; empty when it was not `auto`.
+
+    Raises Refusal when the model cannot be had here.
+    """
+    if manner.precision != "auto":
+        return manner, ""
+    info = load_clip(model, manner).info
+    return replace(manner, precision=cast("Precision", info.precision)), info.settled
 
 
 def _load_thread(

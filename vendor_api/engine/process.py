@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
@@ -116,6 +116,8 @@ class ModelProcess:
         """Why it cannot be started again, ever."""
         self._worker = self._start()
         self.info = self._welcome(self._worker)
+        # What was settled once holds for every later life.
+        self._order = replace(order, precision=self.info.precision)
         self._watch = threading.Thread(target=self._guard, name=f"guard-{order.id}", daemon=True)
         self._watch.start()
 

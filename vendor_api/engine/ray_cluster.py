@@ -21,6 +21,8 @@ ONGOING = 64
 """Asks that a replica may have under way: what waits there is computed in larger batches."""
 QUEUED = 256
 """Asks of one API process that may wait for a replica; beyond, callers are turned away."""
+TELL_SECONDS = 1.0
+"""Between two times that API processes and replicas tell Ray how much they have under way."""
 CONNECT_SECONDS = 5.0
 DESCRIBE_SECONDS = 60.0
 
@@ -181,6 +183,10 @@ def _choose(plan: ReplicaPlan) -> dict[str, Any]:
                 "min_replicas": plan.least,
                 "max_replicas": plan.most,
                 "target_ongoing_requests": plan.target,
+                "upscale_delay_s": plan.up_s,
+                "downscale_delay_s": plan.down_s,
+                "metrics_interval_s": TELL_SECONDS,
+                "look_back_period_s": max(2 * TELL_SECONDS, min(30.0, plan.up_s)),
             }
         }
     return {

@@ -20,6 +20,10 @@ class ReplicaPlan:
     """Replicas; with more than the least, Ray starts and ends them as the load wants."""
     target: float = 8.0
     """Requests under way in a replica that Ray then aims at."""
+    up_s: float = 10.0
+    """Seconds of more than that before a replica is added."""
+    down_s: float = 300.0
+    """Seconds of less before one is ended."""
     cpus: float = 1.0
     gpus: float = 0.0
     """Of each replica; a part of a GPU is allowed."""
@@ -44,7 +48,15 @@ def read_plan(settings: VendorSettings) -> ReplicaPlan:
     if settings.device == "cpu" and settings.ray_gpus:
         raise Refusal("replicas that have GPUs must use them: set VENDOR_DEVICE=cuda")
     least, most = _read_range(settings.ray_replicas)
-    return ReplicaPlan(least, most, settings.ray_target, settings.ray_cpus, settings.ray_gpus)
+    return ReplicaPlan(
+        least,
+        most,
+        settings.ray_target,
+        settings.ray_up_s,
+        settings.ray_down_s,
+        settings.ray_cpus,
+        settings.ray_gpus,
+    )
 
 
 def _read_range(text: str) -> tuple[int, int]:

@@ -1,9 +1,10 @@
 """The vendor beside its peers: same random ViT-B/32, same pictures, same cores, metering on.
 
-    python -m tests.bench.serving [--seconds S] [--dir FOLDER] [--only PART …] [--json]
+    python -m tests.bench.serving [--seconds S] [--dir FOLDER] [--pictures DEMO] [--only PART …] [--json]
 
-Every picture is new. Peers are installed into environments of their own under FOLDER at first use;
-the machine should be idle.
+Every picture is new. The precision gate reads the demo's pictures, and renders them where `make demo`
+has not. Peers are installed into environments of their own under FOLDER at first use; the machine should
+be idle.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.serving import measures
+from tests.bench.serving.precision import measure_precision, render_pictures
 from tests.bench.serving.servers import serve_infinity, serve_litserve, serve_ours
 from tests.bench.serving.uploads import measure_uploads
 from tests.bench.serving.weights import make_openclip
@@ -30,9 +32,11 @@ Report = dict[str, Any]
 class Bench:
     """Weights, folders and times that the parts share."""
 
-    def __init__(self, home: Path, seconds: float) -> None:
+    def __init__(self, home: Path, seconds: float, pictures: Path) -> None:
         self.home = home
         self.seconds = seconds
+        self.pictures = pictures
+        """The demo's, for the precision gate."""
         self.weights = home / "ViT-B-32"
         if not (self.weights / "open_clip_config.json").exists():
             make_openclip(self.weights)
@@ -193,6 +197,18 @@ def run_poison(bench: Bench) -> Report:
     return found
 
 
+def run_precision(bench: Bench) -> Report:
+    """May the demo's teacher be sold in bf16: 1,000 of the demo's pictures, all concepts and styles."""
+    render_pictures(bench.pictures)
+    found: Report = measure_precision(bench.pictures)
+    print(
+        f"  {found['pictures']:,} pictures: mean cosine {found['mean_cosine']:.6f} (goal 0.9999), least "
+        f"{found['least_cosine']:.6f} (0.9995), the same top-1 {found['top1']:.2%} (99.5 %): "
+        f"{'bf16 may be sold' if found['passes'] else 'fp32'}"
+    )
+    return found
+
+
 PARTS: dict[str, Callable[[Bench], Report]] = {
     "images": run_images,
     "texts": run_texts,
@@ -202,6 +218,7 @@ PARTS: dict[str, Callable[[Bench], Report]] = {
     "payloads": run_payloads,
     "pixels": run_pixels,
     "poison": run_poison,
+    "precision": run_precision,
 }
 
 
@@ -212,11 +229,12 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--seconds", type=float, default=20, help="of each measurement")
     parser.add_argument("--dir", type=Path, default=Path("demo-out/bench-serving"))
+    parser.add_argument("--pictures", type=Path, default=Path("demo-out/data"))
     parser.add_argument("--only", nargs="+", choices=tuple(PARTS), default=list(PARTS))
     parser.add_argument("--json", action="store_true", help="print one JSON document at the end")
     chosen = parser.parse_args(arguments)
     chosen.dir.mkdir(parents=True, exist_ok=True)
-    bench = Bench(chosen.dir.resolve(), chosen.seconds)
+    bench = Bench(chosen.dir.resolve(), chosen.seconds, chosen.pictures.resolve())
     cores = len(os.sched_getaffinity(0))
     when = (
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.processor() or platform.machine()}, {cores} cores"
