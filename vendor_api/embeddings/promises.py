@@ -38,7 +38,7 @@ LOW = 0.25
 """Of the queue's length: below it newcomers keep the engine busy whatever was promised."""
 INTO = 0.25
 LAST_CALL = 3
-FULL, OVERFULL = 0.75, 1.25
+FULL, OVERFULL = 1.25, 1.75
 """Of the queue's length: where the best pace begins to be doubted, and is believed no more."""
 BEAT_S = 0.25
 BEAT = 0.125

@@ -1,7 +1,8 @@
-"""A local engine: one thread that pulls batches from two lanes and feeds a model.
+"""A local engine: it pulls batches from two lanes and feeds a model.
 
 Pull-based and greedy: the moment the model is free it takes what waits, up to a bound of estimated
-work; there is no timer. Texts never wait behind a queue of images, nor the reverse.
+work; there is no timer. Texts never wait behind a queue of images, nor the reverse. A model that
+takes both at the same time has a thread for each lane, any other one thread for both.
 """
 
 import asyncio
@@ -50,7 +51,7 @@ class BatcherLimits:
     max_batch_ms: float = 1000.0
     """Estimated work of a batch."""
     max_wait_ms: float = 50.0
-    """The same of images while texts come, as a text can only wait for a batch to end."""
+    """The same of images while texts come, where a text must wait for a batch to end."""
     text_memory_s: float = 2.0
     """Texts come while the last one came within this time."""
     max_queued_ms: float = 10_000.0
@@ -75,8 +76,9 @@ class BatchReport:
 
 
 class Batcher:
-    """`Engine` over a `Model`, which only the batcher's own thread calls.
+    """`Engine` over a `Model`, which only the batcher's own threads call.
 
+    `apart`: the model may be called for images and for texts at the same time.
     `find_trouble`: why the model cannot compute now, or None; a batcher with trouble is not alive.
     `close_model`: called when the batcher has ended.
     """
@@ -86,6 +88,7 @@ class Batcher:
         model: Model,
         *,
         limits: BatcherLimits = DEFAULT_LIMITS,
+        apart: bool = False,
         prepare_thread: Callable[[], None] = lambda: None,
         observe: Callable[[BatchReport], None] = lambda report: None,
         find_trouble: Callable[[], str | None] = lambda: None,
@@ -108,12 +111,15 @@ class Batcher:
         self._wakeup = threading.Condition()
         self._closing = False
         self._death: str | None = None
-        self._batch_since: float | None = None
-        self._batch_ms = 0.0
-        self._thread = threading.Thread(
-            target=self._work, name=f"engine-{model.info.id}", daemon=True
-        )
-        self._thread.start()
+        self._apart = apart
+        self._threads = [
+            threading.Thread(
+                target=self._work, args=(names,), name=f"engine-{model.info.id}", daemon=True
+            )
+            for names in ([(name,) for name in LANE_NAMES] if apart else [LANE_NAMES])
+        ]
+        for thread in self._threads:
+            thread.start()
 
     async def embed(
         self, items: Sequence[Item], deadline: float, watch: Stopwatch | None = None
@@ -151,28 +157,25 @@ class Batcher:
 
     def state(self) -> EngineState:
         """See `Engine.state`."""
-        loads = {name: self._read_load(name) for name in LANE_NAMES}
+        loads = {name: LaneLoad(lane.queued_ms, lane.item_ms) for name, lane in self._lanes.items()}
         queued = sum(load.queued_ms for load in loads.values())
         waiting = sum(len(lane.entries) for lane in self._lanes.values())
         return EngineState(self._alive(), queued, self._model.info.revision, waiting, loads)
-
-    def _read_load(self, name: LaneName) -> LaneLoad:
-        lane = self._lanes[name]
-        under_way = self._batch_ms if self._turn == name else 0.0
-        return LaneLoad(lane.queued_ms + under_way, lane.item_ms)
 
     def close(self, timeout_s: float | None = None) -> None:
         """Finish what waits, then stop the thread."""
         with self._wakeup:
             self._closing = True
-            self._wakeup.notify()
-        self._thread.join(timeout_s)
+            self._wakeup.notify_all()
+        for thread in self._threads:
+            thread.join(timeout_s)
         self._close_model()
 
     def _alive(self) -> bool:
-        began = self._batch_since
-        stalled = began is not None and self._clock() - began > self._limits.stall_s
-        stopped = self._death is not None or not self._thread.is_alive()
+        now = self._clock()
+        sinces = [lane.batch_since for lane in self._lanes.values()]
+        stalled = any(since is not None and now - since > self._limits.stall_s for since in sinces)
+        stopped = self._death is not None or not all(each.is_alive() for each in self._threads)
         return not stopped and not stalled and self._find_trouble() is None
 
     def _enqueue(self, items: Sequence[Item], deadline: float) -> Ticket:
@@ -188,7 +191,7 @@ class Batcher:
                 self._lanes[lane].entries.append(entry)
                 if lane == "text":
                     self._text_came = ticket.asked
-            self._wakeup.notify()
+            self._wakeup.notify_all()
         return ticket
 
     def _admit(self, items: Sequence[Item], deadline: float) -> None:
@@ -208,11 +211,11 @@ class Batcher:
                 "the engine has too much to do", max(state.queued_ms / 1000, 0.1)
             )
 
-    def _work(self) -> None:
+    def _work(self, names: Sequence[LaneName]) -> None:
         batch: list[Entry] = []
         try:
             self._prepare_thread()
-            while batch := self._next_batch():
+            while batch := self._next_batch(names):
                 self._run(batch)
         except BaseException as error:
             # Whatever ends this thread must be seen by callers and by /readyz.
@@ -230,32 +233,36 @@ class Batcher:
             batch + waiting, EngineUnavailable(f"the engine has stopped: {self._death}", 5.0)
         )
 
-    def _next_batch(self) -> list[Entry]:
-        """Block until something waits; empty only when closing and all is done."""
+    def _next_batch(self, names: Sequence[LaneName]) -> list[Entry]:
+        """Block until something waits in one of the lanes; empty only when closing and all is done."""
         with self._wakeup:
+            for name in names:
+                self._lanes[name].batch_ms, self._lanes[name].batch_since = 0.0, None
             while True:
-                for name in self._order():
-                    batch = self._lanes[name].take(self._bound_ms(name), self._clock())
-                    if batch:
-                        self._turn = name
-                        self._batch_ms = len(batch) * self._lanes[name].item_ms
-                        self._batch_since = self._clock()
+                for name in self._order(names):
+                    if batch := self._take(self._lanes[name]):
                         return batch
-                self._batch_ms, self._batch_since = 0.0, None
                 if self._closing:
                     return []
                 self._wakeup.wait()
 
+    def _take(self, lane: Lane) -> list[Entry]:
+        batch = lane.take(self._bound_ms(lane.name), self._clock())
+        if batch:
+            self._turn = lane.name
+            lane.batch_ms, lane.batch_since = len(batch) * lane.item_ms, self._clock()
+        return batch
+
     def _bound_ms(self, name: LaneName) -> float:
         """Estimated work of a batch: little of images lately mixed with texts, which would wait for it."""
         mixed = self._clock() - self._text_came < self._limits.text_memory_s
-        if name == "image" and mixed:
+        if name == "image" and mixed and not self._apart:
             return min(self._limits.max_batch_ms, self._limits.max_wait_ms)
         return self._limits.max_batch_ms
 
-    def _order(self) -> tuple[LaneName, ...]:
+    def _order(self, names: Sequence[LaneName]) -> Sequence[LaneName]:
         """Lanes take turns while both have work."""
-        return LANE_NAMES if self._turn == "image" else LANE_NAMES[::-1]
+        return names if self._turn == "image" else names[::-1]
 
     def _run(self, batch: list[Entry]) -> None:
         lane = lane_of(batch[0].item)
@@ -266,8 +273,9 @@ class Batcher:
         failed = sum(isinstance(outcome, ItemFailure) for outcome in outcomes)
         # Before the answers: whoever has one may look for its batch in the metrics.
         self._observe(BatchReport(lane, len(batch), seconds, failed, self._lanes[lane].max_items))
-        for entry, outcome in zip(batch, outcomes, strict=True):
-            entry.ticket.resolve(entry.index, outcome)
+        with self._wakeup:  # a ticket may have items in both lanes
+            for entry, outcome in zip(batch, outcomes, strict=True):
+                entry.ticket.resolve(entry.index, outcome)
 
     def _encode(self, items: list[Item], lane: LaneName) -> list[Vector | ItemFailure]:
         encode = self._model.encode_texts if lane == "text" else self._model.encode_images

@@ -76,9 +76,9 @@ class ClipModel:
 
     def share_cores(self, cores: int | None) -> None:
         """Compute each batch in shares, one core each, from now on."""
-        side_by_side = SideBySide(cores)
-        self._encode_images = partial(side_by_side, self._clip.encode_images, IMAGES)
-        self._encode_texts = partial(side_by_side, self._clip.encode_texts, TEXTS)
+        # Threads of their own: a text would wait for the shares of a batch of images.
+        self._encode_images = partial(SideBySide(cores), self._clip.encode_images, IMAGES)
+        self._encode_texts = partial(SideBySide(cores), self._clip.encode_texts, TEXTS)
 
     def use_onnx(self, threads: int | None) -> None:
         """Compute images with ONNX Runtime from now on. Raises Refusal."""

@@ -125,12 +125,16 @@ class Lane:
     item_ms: float
     """Estimated milliseconds an item takes; follows what batches take."""
     max_items: int
+    batch_ms: float = 0.0
+    """Estimated work of the batch that is computed now."""
+    batch_since: float | None = None
+    """When that was begun, by the batcher's clock."""
     entries: deque[Entry] = field(default_factory=deque)
 
     @property
     def queued_ms(self) -> float:
-        """Estimated work that waits in this lane."""
-        return len(self.entries) * self.item_ms
+        """Estimated work of this lane: what waits and what is computed."""
+        return len(self.entries) * self.item_ms + self.batch_ms
 
     def take(self, max_ms: float, now: float) -> list[Entry]:
         """The next batch: the item that waits longest, and what goes well with it of those that wait.

@@ -151,6 +151,7 @@ def _load_process(
     engine = Batcher(
         worker,
         limits=limits,
+        apart=True,
         observe=report,
         find_trouble=worker.find_trouble,
         close_model=worker.close,

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -70,7 +70,8 @@ class _Worker:
     """One life of the process."""
 
     process: "subprocess.Popen[bytes]"
-    line: Connection
+    lines: Mapping[Operation, Connection]
+    """One for each operation: both may be under way."""
     pulse: Connection
     heard: float
     ready: bool = False
@@ -141,8 +142,7 @@ class ModelProcess:
         self._watch.join()
 
     def _start(self) -> _Worker:
-        lines, pulses = socket.socketpair(), socket.socketpair()
-        theirs = [pair[1] for pair in (lines, pulses)]
+        ours, theirs = zip(*(socket.socketpair() for _ in range(3)), strict=True)
         order = self._order
         given = {
             "id": order.id,
@@ -151,8 +151,9 @@ class ModelProcess:
             "runtime": order.runtime,
             "device": order.device,
             "threads": order.threads,
-            "line": theirs[0].fileno(),
-            "pulse": theirs[1].fileno(),
+            "images": theirs[0].fileno(),
+            "texts": theirs[1].fileno(),
+            "pulse": theirs[2].fileno(),
         }
         process = subprocess.Popen(  # noqa: S603  (our own program)
             [sys.executable, "-m", "vendor_api.engine.worker", json.dumps(given)],
@@ -162,14 +163,14 @@ class ModelProcess:
         )
         for end in theirs:
             end.close()
-        line, pulse = (Connection(pair[0].detach()) for pair in (lines, pulses))
-        return _Worker(process, line, pulse, self._clock())
+        images, texts, pulse = (Connection(end.detach()) for end in ours)
+        return _Worker(process, {"images": images, "texts": texts}, pulse, self._clock())
 
     def _welcome(self, worker: _Worker) -> ModelInfo:
         """What a new worker says of its model. Raises Refusal when it cannot load it."""
         try:
             self._await_hello(worker)
-            said = json.loads(worker.line.recv_bytes())
+            said = json.loads(worker.lines["images"].recv_bytes())
         except (EOFError, OSError) as error:
             worker.end()
             raise Refusal(
@@ -185,7 +186,7 @@ class ModelProcess:
 
     def _await_hello(self, worker: _Worker) -> None:
         """Return once the worker has spoken. Raises OSError when it gives no sign of life either."""
-        while not worker.line.poll(0.2):
+        while not worker.lines["images"].poll(0.2):
             if wait([worker.pulse], timeout=0):
                 worker.pulse.recv_bytes()
                 worker.heard = self._clock()
@@ -197,13 +198,14 @@ class ModelProcess:
         trouble = self.find_trouble()
         if trouble:
             raise EngineLost(trouble)
-        head = {"operation": operation, "dtype": items.dtype.str, "shape": items.shape}
+        line = worker.lines[operation]
+        head = {"dtype": items.dtype.str, "shape": items.shape}
         try:
-            worker.line.send_bytes(json.dumps(head).encode())
-            worker.line.send_bytes(np.ascontiguousarray(items).data.cast("B"))
-            answer = json.loads(worker.line.recv_bytes())
+            line.send_bytes(json.dumps(head).encode())
+            line.send_bytes(np.ascontiguousarray(items).data.cast("B"))
+            answer = json.loads(line.recv_bytes())
             if "shape" in answer:
-                data = worker.line.recv_bytes()
+                data = line.recv_bytes()
                 return np.frombuffer(data, dtype=np.float32).reshape(answer["shape"])
         except (EOFError, OSError) as error:
             raise EngineLost("its process ended while it computed") from error
@@ -249,8 +251,8 @@ class ModelProcess:
             # Out of processes, memory or files: this thread must live to try again.
             _log.error("engine_not_started", model=self._order.id, reason=str(error))
             return
-        previous.line.close()
-        previous.pulse.close()
+        for end in (*previous.lines.values(), previous.pulse):
+            end.close()
         try:
             info = self._welcome(worker)
         except Refusal as error:

@@ -1,4 +1,6 @@
-"""The program of an engine's own process: load a model, then encode what comes down the line.
+"""The program of an engine's own process: load a model, then encode what comes down its lines.
+
+Images and texts have a line and a thread each: a text is computed beside a batch of images.
 
 `python -m vendor_api.engine.worker` is started by `vendor_api.engine.process` and by nobody else.
 """
@@ -8,18 +10,19 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from shared.codecs import Vector
 from shared.wire import Preprocessing
 from vendor_api.engine.base import ModelInfo
 from vendor_api.refusal import Refusal
 
 if TYPE_CHECKING:
-    from vendor_api.engine.base import Model
     from vendor_api.engine.clip import ClipModel
 
 BEAT_SECONDS = 0.2
@@ -29,15 +32,19 @@ __all__ = ["BEAT_SECONDS", "Operation", "main", "read_info", "write_info"]
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until the line is closed. `arguments`: one JSON object, see `process`."""
+    """Serve until the lines are closed. `arguments`: one JSON object, see `process`."""
     given = json.loads(arguments[0])
-    line, pulse = Connection(given["line"]), Connection(given["pulse"])
+    images, texts, pulse = (Connection(given[name]) for name in ("images", "texts", "pulse"))
     threading.Thread(target=_beat, args=(pulse,), daemon=True).start()
-    model = _load(line, given)
+    model = _load(images, given)
     if model is not None:
         hello = {"info": write_info(model.info), "fill": model.fill}
-        line.send_bytes(json.dumps(hello).encode())
-        _serve(line, model)
+        images.send_bytes(json.dumps(hello).encode())
+        reading = threading.Thread(
+            target=_serve, args=(texts, model.encode_texts, given["threads"]), daemon=True
+        )
+        reading.start()
+        _serve(images, model.encode_images, given["threads"])
 
 
 def write_info(info: ModelInfo) -> dict[str, Any]:
@@ -57,11 +64,9 @@ def read_info(document: dict[str, Any]) -> ModelInfo:
 
 
 def _load(line: Connection, given: dict[str, Any]) -> "ClipModel | None":
-    from shared.openclip import ModelNotFound, limit_threads
+    from shared.openclip import ModelNotFound
     from vendor_api.engine.clip import ClipModel
 
-    if given["threads"]:
-        limit_threads(given["threads"])
     try:
         return ClipModel.load(
             given["id"],
@@ -76,7 +81,11 @@ def _load(line: Connection, given: dict[str, Any]) -> "ClipModel | None":
         return None
 
 
-def _serve(line: Connection, model: "Model") -> None:
+def _serve(line: Connection, encode: Callable[[Any], Vector], threads: int | None) -> None:
+    from shared.openclip import limit_threads
+
+    if threads:
+        limit_threads(threads)
     while True:
         try:
             head = json.loads(line.recv_bytes())
@@ -85,7 +94,6 @@ def _serve(line: Connection, model: "Model") -> None:
             items = np.frombuffer(octets, dtype=head["dtype"]).reshape(head["shape"])
         except (EOFError, OSError):
             return
-        encode = model.encode_texts if head["operation"] == "texts" else model.encode_images
         try:
             vectors = encode(items)
         except Exception as error:

@@ -169,7 +169,7 @@ class TestRules:
             0.625
         )
 
-    @pytest.mark.parametrize(("backlog", "told"), [(1500, 5.5), (2000, 7.75), (2500, 12.0)])
+    @pytest.mark.parametrize(("backlog", "told"), [(2500, 6.0), (3000, 8.5), (3500, 13.0)])
     def test_turns_are_counted_at_the_best_pace_unless_the_queue_overfills(
         self, backlog: float, told: float
     ) -> None:
