@@ -28,23 +28,24 @@ __all__ = ["Entrance", "Passage"]
 
 @dataclass(slots=True)
 class _Lane:
-    """What is known of one modality's queue."""
+    """What is known of one modality's queue. Work is counted in items: what the engine says that one
+    takes changes with what else the machine does, and what was promised before would change with it."""
 
     promises: Promises = field(default_factory=Promises)
     pace: Pace = field(default_factory=Pace)
-    each_ms: float = 0.0
-    """What an item of the last request that came was estimated at, decoding included."""
-    coming_ms: float = 0.0
+    each: float = 0.0
+    """The work of an item of the last request that came, decoding included."""
+    coming: float = 0.0
     """Work that was let in and has not reached the engine."""
 
 
 class Passage:
     """One request on its way through; use it in a `with`. The engine is told of it by `hand_over`."""
 
-    def __init__(self, entrance: "Entrance", lane: Modality, work_ms: float) -> None:
+    def __init__(self, entrance: "Entrance", lane: Modality, work: float) -> None:
         self._entrance = entrance
         self._lane: Modality = lane
-        self._work_ms = work_ms
+        self._work = work
         self._coming = True
 
     def __enter__(self) -> "Passage":
@@ -58,14 +59,14 @@ class Passage:
     ) -> None:
         """The request has ended; what it was estimated at and took teaches the pace."""
         self.hand_over()
-        if error is None and self._work_ms:
-            self._entrance.note_done(self._lane, self._work_ms)
+        if error is None and self._work:
+            self._entrance.note_done(self._lane, self._work)
 
     def hand_over(self) -> None:
         """From now on the engine counts this work itself."""
         if self._coming:
             self._coming = False
-            self._entrance.note_arrived(self._lane, self._work_ms)
+            self._entrance.note_arrived(self._lane, self._work)
 
 
 class Entrance:
@@ -96,25 +97,24 @@ class Entrance:
             return Passage(self, "text", 0.0)
         name: Modality = "image" if any(ask.modality == "image" for ask in asks) else "text"
         lane, loads = self._lanes[name], self._read_lanes()
-        work_ms = sum(self._estimate(ask, loads[ask.modality]) for ask in asks)
-        lane.each_ms = work_ms / len(asks)
-        load = self._read_load(lane, loads[name])
-        refused = lane.promises.ask(caller, work_ms, load, self._clock())
+        item_ms = loads[name].item_ms
+        work = sum(self._estimate(ask, loads[ask.modality]) for ask in asks) / item_ms
+        lane.each = work / len(asks)
+        refused = lane.promises.ask(caller, work, self._read_load(lane, loads[name]), self._clock())
         if refused is not None:
             raise _refuse(refused)
-        lane.coming_ms += work_ms
-        return Passage(self, name, work_ms)
+        lane.coming += work
+        return Passage(self, name, work)
 
-    def note_arrived(self, name: Modality, work_ms: float) -> None:
+    def note_arrived(self, name: Modality, work: float) -> None:
         """Work that was on its way has reached the engine, or has been given up."""
-        self._lanes[name].coming_ms -= work_ms
+        self._lanes[name].coming -= work
 
-    def note_done(self, name: Modality, work_ms: float) -> None:
+    def note_done(self, name: Modality, work: float) -> None:
         """A request of that work was answered."""
         lane = self._lanes[name]
         load = self._read_load(lane, self._read_lanes()[name])
-        busy = load.backlog_ms > BUSY * load.bound_ms
-        lane.pace.note(work_ms, busy=busy, now=self._clock())
+        lane.pace.note(work, busy=load.backlog > BUSY * load.bound, now=self._clock())
 
     def _estimate(self, ask: Ask, load: LaneLoad) -> float:
         decode_ms = self._decoder.estimate(ask.area) if ask.data else 0.0
@@ -125,9 +125,13 @@ class Entrance:
         return {"image": state.load_of("image"), "text": state.load_of("text")}
 
     def _read_load(self, lane: _Lane, load: LaneLoad) -> Load:
-        pace = lane.pace.value
-        bound_ms = min(self._max_queued_ms * pace, MAX_WAITING * max(load.item_ms, lane.each_ms))
-        return Load(load.queued_ms + lane.coming_ms, bound_ms, pace)
+        pace = lane.pace.read(load.item_ms)
+        return Load(
+            load.queued_ms / load.item_ms + lane.coming,
+            min(self._max_queued_ms * pace, MAX_WAITING * max(1.0, lane.each)),
+            pace,
+            lane.pace.read_best(load.item_ms),
+        )
 
 
 def _refuse(refused: Refused) -> VendorError:

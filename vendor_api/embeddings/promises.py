@@ -2,7 +2,7 @@
 
 The real queue takes a bounded time's work. A request beyond it is refused with the moment at which
 its turn comes, and that moment is kept for it: its work stands in the virtual queue behind what waits
-and what was promised before, so that no two callers are told the same moment. The rules:
+and what was promised before, so that no more are told a moment than can then be served. The rules:
 
 - A newcomer comes in when all that goes before it, promised work too, and its own work fit the real
   queue; or when that queue runs so low that promised callers have evidently not come.
@@ -14,12 +14,17 @@ and what was promised before, so that no two callers are told the same moment. T
   work of its own account up to and with itself. A flood of one account delays only that account.
 - Told moments lie `LEAD` of the queue's length before the caller's turn, so that the engine still has
   work when they come a little late.
+- A rush is slow in itself: refusals are work too, and over when the promised callers come. So turns are
+  counted at the engine's best pace of late, while the real queue holds those for whom that was too
+  early; as it overfills, they are counted at the pace of now.
+- Moments fall on beats: who comes together is held, decoded and charged together, which costs a fraction.
 
 Memory is bounded: at most `max_promises`, of which an account may have as many as are still free, and
 none farther ahead than `HORIZON_S`. Whoever is refused beyond that is told to ask again at that horizon.
 """
 
 import heapq
+import math
 from dataclasses import dataclass
 
 EARLY_S = 0.1
@@ -33,6 +38,11 @@ LOW = 0.25
 """Of the queue's length: below it newcomers keep the engine busy whatever was promised."""
 INTO = 0.25
 LAST_CALL = 3
+FULL, OVERFULL = 1.25, 1.75
+"""Of the queue's length: where the best pace begins to be doubted, and is believed no more."""
+BEAT_S = 0.25
+BEAT = 0.125
+"""Of the queue's length: beats are no longer than that, so that nobody waits long for one."""
 MAX_PROMISES = 50_000
 
 __all__ = ["GRACE_S", "HORIZON_S", "Caller", "Load", "Promises", "Refused"]
@@ -48,14 +58,16 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The real queue now, in milliseconds of estimated work."""
+    """The real queue now; work in any unit that stays the same."""
 
-    backlog_ms: float
+    backlog: float
     """What waits or is computed."""
-    bound_ms: float
+    bound: float
     """What may wait."""
     pace: float = 1.0
     """How much of it is done in a millisecond."""
+    best: float = 0.0
+    """The same at its best lately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +84,7 @@ class Refused:
 class _Promise:
     due: float
     caller: Caller
-    work_ms: float
+    work: float
     calls: int
     """How often its caller has been refused and came back when told, this time included."""
 
@@ -83,7 +95,7 @@ class Promises:
     def __init__(self, max_promises: int = MAX_PROMISES) -> None:
         self._max_promises = max_promises
         self._kept: dict[Caller, _Promise] = {}
-        self._work_ms: dict[str, float] = {}
+        self._work: dict[str, float] = {}
         """Promised work by account."""
         self._counts: dict[str, int] = {}
         self._by_due: list[tuple[float, int, _Promise]] = []
@@ -98,62 +110,58 @@ class Promises:
         """What is remembered in all, for whoever doubts that it is bounded."""
         return len(self._by_due)
 
-    def ask(self, caller: Caller, work_ms: float, load: Load, now: float) -> Refused | None:
+    def ask(self, caller: Caller, work: float, load: Load, now: float) -> Refused | None:
         """None: the caller comes in now, and what it was promised is kept. Else when to come back."""
         self._forget_late(now)
         known = self._kept.get(caller)
         if known is not None:
             self._drop(known)
-        if self._takes(caller, work_ms, load, known, now):
+        if self._takes(caller, work, load, known, now):
             return None
         if known is not None and now < known.due - EARLY_S:
             self._keep(known)
             return Refused(known.due - now, promised=True)
-        return self._promise(caller, work_ms, load, 1 if known is None else known.calls + 1, now)
+        return self._promise(caller, work, load, 1 if known is None else known.calls + 1, now)
 
     def _takes(
-        self, caller: Caller, work_ms: float, load: Load, known: _Promise | None, now: float
+        self, caller: Caller, work: float, load: Load, known: _Promise | None, now: float
     ) -> bool:
-        backlog, bound = load.backlog_ms, load.bound_ms
+        backlog, bound = load.backlog, load.bound
         if known is not None and now >= known.due - EARLY_S:
             # One request may be longer than the queue: its promise has made room for all of it.
-            counted = min(work_ms, bound)
+            counted = min(work, bound)
             return known.calls >= LAST_CALL or backlog + counted <= (1 + known.calls) * bound
         if not self._kept and backlog <= LEAD * bound:
             return True  # of any size: that is how wrong estimates are corrected
         return (
-            backlog + work_ms <= LOW * bound
-            or self._find_before(caller, work_ms, load) + work_ms <= bound
+            backlog + work <= LOW * bound or self._find_before(caller, work, load) + work <= bound
         )
 
-    def _find_before(self, caller: Caller, work_ms: float, load: Load) -> float:
+    def _find_before(self, caller: Caller, work: float, load: Load) -> float:
         """Work that is to be done before this caller's."""
-        own = self._work_ms.get(caller.account, 0.0)
-        share = own + work_ms
+        own = self._work.get(caller.account, 0.0)
+        share = own + work
         others = sum(
             min(promised, share)
-            for account, promised in self._work_ms.items()
+            for account, promised in self._work.items()
             if account != caller.account
         )
-        return load.backlog_ms + own + others
+        return load.backlog + own + others
 
-    def _promise(
-        self, caller: Caller, work_ms: float, load: Load, calls: int, now: float
-    ) -> Refused:
+    def _promise(self, caller: Caller, work: float, load: Load, calls: int, now: float) -> Refused:
         # Somewhat into its turn: a long request that came before a short one would keep that waiting.
-        turn_ms = self._find_before(caller, work_ms, load) + INTO * min(work_ms, load.bound_ms)
-        ahead_ms = turn_ms - LEAD * load.bound_ms
-        delay = max(SHORTEST_S, ahead_ms / load.pace / 1000)
+        turn = self._find_before(caller, work, load) + INTO * min(work, load.bound)
+        delay = _find_beat(now, (turn - LEAD * load.bound) / _choose_pace(load) / 1000, load) - now
         free = self._max_promises - len(self._kept)
         if delay > HORIZON_S or self._counts.get(caller.account, 0) >= free:
             return Refused(min(delay, HORIZON_S), promised=False)
-        self._keep(_Promise(now + delay, caller, work_ms, calls))
+        self._keep(_Promise(now + delay, caller, work, calls))
         return Refused(delay, promised=True)
 
     def _keep(self, promise: _Promise) -> None:
         account = promise.caller.account
         self._kept[promise.caller] = promise
-        self._work_ms[account] = self._work_ms.get(account, 0.0) + promise.work_ms
+        self._work[account] = self._work.get(account, 0.0) + promise.work
         self._counts[account] = self._counts.get(account, 0) + 1
         self._serial += 1
         heapq.heappush(self._by_due, (promise.due, self._serial, promise))
@@ -165,12 +173,25 @@ class Promises:
         account = promise.caller.account
         del self._kept[promise.caller]
         self._counts[account] -= 1
-        self._work_ms[account] -= promise.work_ms
+        self._work[account] -= promise.work
         if not self._counts[account]:
-            del self._counts[account], self._work_ms[account]
+            del self._counts[account], self._work[account]
 
     def _forget_late(self, now: float) -> None:
         while self._by_due and self._by_due[0][0] + GRACE_S < now:
             _, _, promise = heapq.heappop(self._by_due)
             if self._kept.get(promise.caller) is promise:
                 self._drop(promise)
+
+
+def _choose_pace(load: Load) -> float:
+    """At which the work before a caller is expected to be done."""
+    best = max(load.best, load.pace)
+    doubt = (load.backlog / load.bound - FULL) / (OVERFULL - FULL)
+    return best + min(max(doubt, 0.0), 1.0) * (load.pace - best)
+
+
+def _find_beat(now: float, delay: float, load: Load) -> float:
+    """The first beat that is so much later than now."""
+    beat = min(BEAT_S, BEAT * load.bound / load.pace / 1000)
+    return math.ceil((now + max(SHORTEST_S, delay)) / beat) * beat

@@ -85,7 +85,8 @@ class ModelInfo:
 
 
 class Model(Protocol):
-    """Batched, synchronous encoding; called from one thread at a time.
+    """Batched, synchronous encoding; each method is called from one thread at a time, and both at the
+    same time only by a batcher that was told so.
 
     Both methods raise ValueError for an item that can never be encoded; anything else that they
     raise is taken for a failure of the machine.

@@ -53,7 +53,7 @@ class BatcherLimits:
     max_batch_ms: float = 1000.0
     """Estimated work of a batch."""
     max_wait_ms: float = 50.0
-    """The same of images while texts come, as a text can only wait for a batch to end."""
+    """The same of images while texts come, where a text must wait for a batch to end."""
     text_memory_s: float = 2.0
     """Texts come while the last one came within this time."""
     max_queued_ms: float = 10_000.0
@@ -263,7 +263,7 @@ class Batcher:
     def _bound_ms(self, name: LaneName) -> float:
         """Estimated work of a batch: little of images lately mixed with texts, which would wait for it."""
         mixed = self._clock() - self._text_came < self._limits.text_memory_s
-        if name == "image" and mixed:
+        if name == "image" and mixed and LANE_NAMES in self._limits.crews:
             return min(self._limits.max_batch_ms, self._limits.max_wait_ms)
         return self._limits.max_batch_ms
 

@@ -91,12 +91,13 @@ class ClipModel:
 
     def share_cores(self, cores: int | None) -> None:
         """Compute each batch in shares, one core each, from now on."""
-        side_by_side = SideBySide(cores)
+        # Threads of their own: a text would wait for the shares of a batch of images.
+        drawing, telling = SideBySide(cores), SideBySide(cores)
         images = self._clip.encode_images
         side = self.info.preprocessing.image_size
-        largest = side_by_side.find_largest(images, np.zeros((side, side, 3), np.uint8))
-        self._encode_images = partial(side_by_side, images, largest)
-        self._encode_texts = partial(side_by_side, self._clip.encode_texts, TEXTS)
+        largest = drawing.find_largest(images, np.zeros((side, side, 3), np.uint8))
+        self._encode_images = partial(drawing, images, largest)
+        self._encode_texts = partial(telling, self._clip.encode_texts, TEXTS)
 
     def use_device(self, device: Device, plan: CudaPlan) -> None:
         """Compute in batches prepared on `device` from now on. Raises Refusal."""

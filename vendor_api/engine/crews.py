@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 
 from vendor_api.engine.lanes import LANE_NAMES, LaneName
 
-__all__ = ["Crew"]
+APART: tuple[tuple[LaneName, ...], ...] = (("text",), ("image",))
+"""For a model that computes both at the same time: no text waits for pictures."""
+
+__all__ = ["APART", "Crew"]
 
 
 @dataclass(slots=True, eq=False)

@@ -28,9 +28,9 @@ PIECES = 1024
 
 Group = tuple[tuple[Operation, ...], int]
 """What lines are for, and how many there are of them."""
-ONE_LINE: tuple[Group, ...] = ((("images", "texts"), 1),)
+TWO_LINES: tuple[Group, ...] = ((("images",), 1), (("texts",), 1))
 
-__all__ = ["ONE_LINE", "Batch", "Group", "LineEnd", "Lines", "Operation", "WorkerLine"]
+__all__ = ["TWO_LINES", "Batch", "Group", "LineEnd", "Lines", "Operation", "WorkerLine"]
 
 
 @dataclass(frozen=True, slots=True)

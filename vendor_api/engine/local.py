@@ -10,6 +10,7 @@ import structlog
 
 from vendor_api.engine.base import Runtime, ServedModel
 from vendor_api.engine.batcher import DEFAULT_LIMITS, Batcher, BatcherLimits, BatchReport
+from vendor_api.engine.crews import APART
 from vendor_api.engine.cuda_plan import DEFAULT_PLAN, CudaPlan, CudaReport, announce, suit_limits
 from vendor_api.engine.ray_engine import RayEngine, load_ray
 from vendor_api.engine.trial import measure_item_ms
@@ -193,7 +194,7 @@ def _load_process(
         raise
     engine = Batcher(
         worker,
-        limits=_suit(model, limits, manner, worker.cuda),
+        limits=_suit(model, replace(limits, crews=APART), manner, worker.cuda),
         item_ms=item_ms,
         stack=list if worker.cuda else np.stack,
         observe=report,

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from shared.codecs import Vector
 from vendor_api.engine.base import EngineLost, ModelInfo
 from vendor_api.engine.cuda_plan import CUDA_LINES, DEFAULT_PLAN, CudaPlan, CudaReport
-from vendor_api.engine.lines import ONE_LINE, Batch, Lines, Operation
+from vendor_api.engine.lines import TWO_LINES, Batch, Lines, Operation
 from vendor_api.engine.worker import read_info
 from vendor_api.refusal import Refusal
 
@@ -155,7 +155,7 @@ class ModelProcess:
 
     def _start(self) -> _Worker:
         order, on_gpu = self._order, self._order.device == "cuda"
-        lines = Lines(CUDA_LINES if on_gpu else ONE_LINE, desks=on_gpu)
+        lines = Lines(CUDA_LINES if on_gpu else TWO_LINES, desks=on_gpu)
         pulse, theirs = socket.socketpair()
         ends = [asdict(end) for end in lines.ends]
         given = {**asdict(order), "lines": ends, "pulse": theirs.fileno()}

@@ -85,6 +85,7 @@ class Story:
 
     account: str
     asked: float
+    items: int = 1
     refusals: int = 0
     done: float | None = None
 
@@ -101,6 +102,7 @@ class Rush:
         late: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.clock = Clock()
+        self.item_ms = item_ms
         self.machine = Machine(self.clock, item_ms, belief)
         engine: Any = self.machine
         self.entrance = Entrance(
@@ -112,7 +114,7 @@ class Rush:
 
     def call(self, when: float, *, account: str = "ada", items: int = 1, returns: int = 9) -> Story:
         """Somebody asks at `when`, and comes back at most `returns` times."""
-        story = Story(account, when)
+        story = Story(account, when, items)
         self.stories.append(story)
         name = str(next(self._numbers))
         asks = [Ask("text", digest_text(f"{name} {row}"), text="a") for row in range(items)]
@@ -150,5 +152,9 @@ class Rush:
         return len(good) / len(self.stories)
 
     def use(self) -> float:
-        """The share of its time that the engine was busy, from the first call to the last answer."""
-        return self.machine.busy_s / max(each.done or 0.0 for each in self.stories)
+        """The time that an engine needs which lets everybody wait, beside what this one needed."""
+        served = [each for each in self.stories if each.done is not None]
+        ideal = first = min(each.asked for each in served)
+        for each in sorted(served, key=lambda story: story.asked):
+            ideal = max(ideal, each.asked) + each.items * self.item_ms / 1000
+        return (ideal - first) / (max(each.done or 0.0 for each in served) - first)

@@ -52,8 +52,8 @@ def test_what_came_in_counts_until_the_engine_counts_it() -> None:
     with pytest.raises(VendorError) as caught:
         entrance.admit(ADA, [text()])
     assert caught.value.code == "overloaded"
-    assert caught.value.retry_after_s == pytest.approx(0.525)
-    assert "in 0.5 s; a place is kept for it then" in caught.value.detail
+    assert caught.value.retry_after_s == pytest.approx(0.625)
+    assert "in 0.6 s; a place is kept for it then" in caught.value.detail
     passages[0].hand_over()
     passages[0].hand_over()
     with passages[1]:
@@ -110,28 +110,50 @@ def test_a_fast_engine_keeps_no_more_in_memory() -> None:
 
 
 class TestPace:
-    def finish(self, pace: Pace, *, batches: int, each_s: float, work_ms: float = 10.0) -> None:
-        """Batches of ten requests, one after the other."""
+    """Where the engine says 10 ms an item; batches have ten."""
+
+    def finish(
+        self, pace: Pace, *, batches: int, each_s: float, begin: float = 0.0, busy: bool = True
+    ) -> float:
+        """Batches, one after the other; returns when they are done."""
         for batch in range(batches):
             for row in range(10):
-                pace.note(work_ms, busy=True, now=batch * each_s + row * 0.001)
+                pace.note(1, busy=busy, now=begin + batch * each_s + row * 0.001)
+        return begin + batches * each_s
 
-    @pytest.mark.parametrize(("each_s", "pace"), [(0.1, 1.0), (0.2, 0.5), (0.025, 4.0)])
+    def test_before_anything_was_seen_it_is_what_the_engine_says(self) -> None:
+        assert Pace().read(10) == Pace().read_best(10) == 0.1
+
+    @pytest.mark.parametrize(("each_s", "pace"), [(0.1, 0.1), (0.2, 0.05), (0.025, 0.4)])
     def test_it_follows_what_is_done(self, each_s: float, pace: float) -> None:
         found = Pace()
         self.finish(found, batches=round(60 / each_s), each_s=each_s)
-        assert found.value == pytest.approx(pace, rel=0.05)
+        assert found.read(10) == pytest.approx(pace, rel=0.05)
 
     def test_long_requests_between_short_ones_do_not_disturb_it(self) -> None:
         found, now = Pace(), 0.0
         for number in range(200):
-            work_ms = 6000 if number % 7 == 0 else 20
-            now += work_ms / 1000
-            found.note(work_ms, busy=True, now=now)
-        assert found.value == pytest.approx(1, rel=0.05)
+            items = 300 if number % 7 == 0 else 1
+            now += items / 50
+            found.note(items, busy=True, now=now)
+        assert found.read(10) == pytest.approx(0.05, rel=0.05)
 
     def test_an_engine_that_waits_for_work_teaches_nothing(self) -> None:
         found = Pace()
-        for second in range(100):
-            found.note(10, busy=False, now=float(second))
-        assert found.value == 1
+        self.finish(found, batches=100, each_s=1.0, busy=False)
+        assert found.read(10) == 0.1
+
+    def test_the_best_outlasts_a_rush_and_fades(self) -> None:
+        found = Pace()
+        now = self.finish(found, batches=200, each_s=0.1)
+        now = self.finish(found, batches=80, each_s=0.2, begin=now)
+        assert found.read(10) < 0.06
+        assert found.read_best(10) > 0.085
+        self.finish(found, batches=1500, each_s=0.2, begin=now)
+        assert found.read_best(10) == pytest.approx(0.05, rel=0.05)
+
+    def test_a_first_good_window_is_no_best(self) -> None:
+        found = Pace()
+        now = self.finish(found, batches=30, each_s=0.05)
+        self.finish(found, batches=100, each_s=0.1, begin=now)
+        assert found.read_best(10) < 0.13

@@ -44,7 +44,7 @@ async def test_a_refused_request_is_told_when_and_is_neither_held_nor_decoded(
     refused = [await vendor.embed(image_item(level)) for level in range(100, 105)]
     assert {answer.status_code for answer in refused} == {503}
     told = [int(answer.headers[headers.RETRY_AFTER_MS]) for answer in refused]
-    assert told == sorted(set(told))
+    assert told[0] < told[-1]
     for answer in refused:
         assert answer.json()["code"] == "overloaded"
         assert "a place is kept for it" in answer.json()["detail"]

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pytest
 
 from vendor_api.engine.base import EngineUnavailable, ItemFailure
 from vendor_api.engine.batcher import Batcher, BatcherLimits, BatchReport
+from vendor_api.engine.crews import APART
 
 
 def picture(level: int, side: int = 8) -> Any:
@@ -281,3 +282,60 @@ async def test_lanes_are_counted_apart(batcher: Batcher, fake_model: Any, held: 
     assert state.queued_ms == pytest.approx(30)
     fake_model.gate.set()
     await asyncio.gather(held, words)
+
+
+class TestApart:
+    """A model that takes images and texts at the same time."""
+
+    @pytest.fixture
+    def apart(self, fake_model: Any) -> Iterator[Batcher]:
+        batcher = Batcher(fake_model, limits=BatcherLimits(stall_s=5, crews=APART))
+        yield batcher
+        fake_model.gate.set()
+        batcher.close(10)
+
+    @pytest.fixture
+    async def drawing(self, fake_model: Any, apart: Batcher) -> "asyncio.Task[Any]":
+        """A batch of pictures is held up; texts are not."""
+        fake_model.gate.clear()
+        fake_model.encode_texts = lambda tokens: np.ones((len(tokens), 4), dtype=np.float32)
+        task = asyncio.create_task(apart.embed([picture(1)] * 3, soon()))
+        await wait_until(fake_model.entered.is_set)
+        return task
+
+    async def test_a_text_is_computed_beside_images(
+        self, fake_model: Any, apart: Batcher, drawing: "asyncio.Task[Any]"
+    ) -> None:
+        assert len(await apart.embed([text(1)], soon())) == 1
+        assert not drawing.done()
+        assert apart.state().load_of("image").queued_ms == pytest.approx(60)
+        assert apart.state().load_of("text").queued_ms == 0
+        fake_model.gate.set()
+        assert len(await drawing) == 3
+
+    async def test_a_request_with_both_has_all_in_their_places(
+        self, fake_model: Any, apart: Batcher, batcher: Batcher
+    ) -> None:
+        items = [picture(1), text(3), picture(2), text(4)]
+        assert same(await apart.embed(items, soon()), await batcher.embed(items, soon()))
+
+    async def test_images_need_not_be_short_for_texts(
+        self, fake_model: Any, apart: Batcher, drawing: "asyncio.Task[Any]"
+    ) -> None:
+        await apart.embed([text(1)], soon())
+        more = asyncio.create_task(apart.embed([picture(2)] * 9, soon()))
+        await wait_until(lambda: apart.state().waiting == 9)
+        fake_model.gate.set()
+        await asyncio.gather(drawing, more)
+        assert fake_model.batches == [("image", 3), ("image", 9)]
+
+    async def test_one_dead_thread_is_the_death_of_the_engine(
+        self, fake_model: Any, apart: Batcher, drawing: "asyncio.Task[Any]"
+    ) -> None:
+        fake_model.failure = SystemExit("the device is gone")
+        fake_model.gate.set()
+        with pytest.raises(EngineUnavailable, match="the device is gone"):
+            await drawing
+        assert not apart.state().alive
+        with pytest.raises(EngineUnavailable, match="has stopped"):
+            await apart.embed([text(1)], soon())

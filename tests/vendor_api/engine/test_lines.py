@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vendor_api.engine.lines import ONE_LINE, LineEnd, Lines, WorkerLine
+from vendor_api.engine.lines import TWO_LINES, LineEnd, Lines, WorkerLine
 
 SIDE = 4
 ROOM = 1500
@@ -58,7 +58,7 @@ def at_work(lines: Lines, encode: Callable[[Any], Any]) -> Iterator[list[WorkerL
 @pytest.mark.parametrize("desks", [False, True])
 @pytest.mark.parametrize("count", [1, 3, ROOM])
 def test_vectors_are_those_of_the_items(count: int, desks: bool) -> None:
-    lines = Lines(ONE_LINE, desks=desks)
+    lines = Lines(TWO_LINES, desks=desks)
     given = pictures(count)
     with at_work(lines, mean):
         assert np.array_equal(lines.ask("images", given), mean(given))
@@ -70,7 +70,7 @@ def test_vectors_are_those_of_the_items(count: int, desks: bool) -> None:
 
 
 def test_pixels_go_by_the_desk_and_leave_the_socket_alone() -> None:
-    lines = Lines(ONE_LINE, desks=True)
+    lines = Lines(TWO_LINES, desks=True)
     seen: list[int] = []
 
     def note(items: Any) -> Any:
@@ -109,7 +109,7 @@ def test_a_line_has_one_batch_and_the_next_takes_another_line() -> None:
 
 @pytest.mark.parametrize(("raised", "kind"), [(ValueError, ValueError), (KeyError, RuntimeError)])
 def test_what_the_model_raises_comes_back(raised: type[Exception], kind: type[Exception]) -> None:
-    lines = Lines(ONE_LINE)
+    lines = Lines(TWO_LINES)
 
     def fail(items: Any) -> Any:
         raise raised("no")
@@ -119,7 +119,7 @@ def test_what_the_model_raises_comes_back(raised: type[Exception], kind: type[Ex
 
 
 def test_a_worker_that_is_gone_ends_what_is_asked_and_the_line_is_free_again() -> None:
-    lines = Lines(ONE_LINE, desks=True)
+    lines = Lines(TWO_LINES, desks=True)
     lines.hand_over()  # to nobody
     for _ in range(2):
         with pytest.raises((EOFError, OSError)):

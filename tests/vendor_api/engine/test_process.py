@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,18 @@ def test_it_is_the_model_itself(healthy: ModelProcess, twin: ClipModel) -> None:
     )
     tokens = twin.tokenize(["a dog", "a cat that sleeps"]).tokens
     assert np.allclose(healthy.encode_texts(tokens), twin.encode_texts(tokens), atol=1e-6)
+
+
+def test_images_and_texts_are_computed_at_the_same_time(
+    healthy: ModelProcess, twin: ClipModel
+) -> None:
+    shown, tokens = pictures(twin, 40), twin.tokenize(["a dog", "a cat that sleeps"]).tokens
+    expected = twin.encode_images(shown), twin.encode_texts(tokens)
+    with ThreadPoolExecutor(1) as beside:
+        drawn = beside.submit(healthy.encode_images, shown)
+        told = [healthy.encode_texts(tokens) for _ in range(5)]
+        assert np.allclose(drawn.result(), expected[0], atol=1e-6)
+    assert all(np.allclose(vectors, expected[1], atol=1e-6) for vectors in told)
 
 
 def test_pixels_and_tokens_need_no_weights(
