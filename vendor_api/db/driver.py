@@ -51,7 +51,7 @@ def _open_cursor(connection: Connection, text: str) -> Iterator[Any]:
     try:
         yield cursor
     except known as error:
-        gone = dialect.is_disconnect(error, raw.dbapi_connection, cursor)  # type: ignore[arg-type]
+        gone = dialect.is_disconnect(error, raw.dbapi_connection, cursor)
         if gone:
             connection.invalidate(error)
         raise DBAPIError.instance(

@@ -141,7 +141,7 @@ class _Field:
         delivered = [self.chance.random() >= customer.bad for _ in hold.lines]
         took = round(self.chance.lognormvariate(0, 0.4) * SECOND / 5)
         if any(delivered):
-            refused = {"image": failed, "text": 0}
+            refused: dict[Modality, int] = {"image": failed, "text": 0}
             capture(connection, at + took, hold, delivered, failed=refused, shelves=self._shelves)
             self._sold.append(hold.charge_id)
         else:
