@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 JOBS ?= logical
 
 .PHONY: setup demo test check mutate bench bench-full bench-ledger bench-client bench-dashboard bench-distill frontier \
-	bench-serving bench-spaces ideas peer screenshots unseen soak nightly clean
+	bench-gpu bench-serving bench-spaces ideas peer screenshots unseen soak nightly clean
 
 setup: $(STAMP)
 
@@ -77,7 +77,12 @@ bench-dashboard: $(STAMP)
 
 # The vendor beside infinity and LitServe, which it installs; the machine should be idle.
 bench-serving: $(STAMP)
-	$(BIN)/python -m tests.bench.serving --dir $(DEMO_OUT)/bench-serving
+	$(BIN)/python -m tests.bench.serving --dir $(DEMO_OUT)/bench-serving \
+		--pictures $(DEMO_OUT)/data
+
+# A GPU alone and behind the server; needs a CUDA device.
+bench-gpu: $(STAMP)
+	$(BIN)/python -m tests.bench.serving.gpu --dir $(DEMO_OUT)/bench-gpu
 
 # What a private space costs a vector.
 bench-spaces: $(STAMP)
