@@ -63,12 +63,12 @@ class Sizes:
     throughput: int = 12_000
     side: int = 48
     """Pixels a side of the pictures of which the rate is measured: 7 kB each."""
-    teacher: int = 3_000
+    teacher: int = 6_000
     trace: int = 5_000
     limited_to: int = 3_000
     """Items a minute that the vendor of the trace allows."""
     memory: tuple[int, int] = (1_000, 100_000)
-    rounds: int = 3
+    rounds: int = 5
     at_once: tuple[int, ...] = (2, 3, 4, 6, 8, 16)
     """Requests that the load generator has in flight, the best of which counts."""
 
