@@ -1,6 +1,6 @@
 """Which share of a batch's time each operation of the image tower takes, on one core.
 
-    python -m tests.bench.serving.profile FOLDER fp32|bf16 [BATCH]
+    python -m tests.bench.serving.operations FOLDER fp32|bf16 [BATCH]
 
 `aten::addcmul` is the scaling and shifting of pixels.
 """
