@@ -60,7 +60,7 @@ def test_fetch_completes_without_torch(bare_python, shop, pictures, tmp_path):
     said = json.loads(done.stdout.splitlines()[-1])
     assert said["heavy"] == []
     assert said["owners"] == {name: ["vl2v"] for name in ("client", "shared", "vendor_api")}
-    ((bought,),) = shop.query("SELECT COUNT(*) FROM purchase WHERE modality = 'image'")
+    ((bought,),) = shop.query("SELECT SUM(items) FROM purchase_lot WHERE modality = 'image'")
     assert 0 < bought <= count
     missing = subprocess.run(
         [str(bare_python), "-c", "import torch"], capture_output=True, check=False
