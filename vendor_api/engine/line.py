@@ -44,7 +44,9 @@ class Line:
         sent = self._socket.sendmsg([front, octets]) - len(front)
         if sent < 0:
             self._socket.sendall(front[sent:])
-        self._socket.sendall(octets[max(sent, 0) :])
+        # Whoever has all of it may be gone by now, which even nothing could not be sent to.
+        if rest := octets[max(sent, 0) :]:
+            self._socket.sendall(rest)
 
     def receive(self) -> tuple[dict[str, Any], NDArray[Any]]:
         """What the other side said, in memory of its own. Raises EOFError or OSError when it has gone."""
