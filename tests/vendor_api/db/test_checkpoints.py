@@ -60,7 +60,7 @@ def test_many_wakes_within_the_interval_are_one_copy():
 def test_a_copy_that_fails_is_tried_again_at_the_next_wake(caplog):
     copies = Copies(failing=1)
     checkpointer = Checkpointer(copies, every_s=0)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, logger="vendor_api.db.checkpoints"):
         _wake(checkpointer, copies)
         _wake(checkpointer, copies)
         checkpointer.close()
