@@ -119,3 +119,6 @@ def _beat(pulse: Connection) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1:])
+    sys.stderr.flush()
+    # Another line's thread may still compute, and torch's threads do not survive an orderly end.
+    os._exit(0)
