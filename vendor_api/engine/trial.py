@@ -12,6 +12,7 @@ import numpy as np
 
 from shared.wire import Modality
 from vendor_api.engine.base import Model
+from vendor_api.refusal import Refusal
 
 IMAGES, TEXTS = 8, 16
 """Items of a trial."""
@@ -26,15 +27,21 @@ __all__ = ["measure_item_ms"]
 def measure_item_ms(
     model: Model, clock: Callable[[], float] = time.perf_counter
 ) -> Mapping[Modality, float]:
-    """Milliseconds that an item of a small batch takes, by modality. Raises what the model raises."""
+    """Milliseconds that an item of a small batch takes, by modality. Raises Refusal when the model fails."""
     side, context = model.info.preprocessing.image_size, model.info.context_length
     pixels = np.zeros((IMAGES, side, side, 3), np.uint8)
     tokens = np.zeros((TEXTS, context), np.int32)
     tokens[:, :TOKENS] = 1
-    return {
-        "image": _time(lambda count: model.encode_images(pixels[:count]), IMAGES, clock),
-        "text": _time(lambda count: model.encode_texts(tokens[:count]), TEXTS, clock),
-    }
+    try:
+        return {
+            "image": _time(lambda count: model.encode_images(pixels[:count]), IMAGES, clock),
+            "text": _time(lambda count: model.encode_texts(tokens[:count]), TEXTS, clock),
+        }
+    except Exception as error:
+        raise Refusal(
+            f"{model.info.id} was loaded but computes nothing ({type(error).__name__}: {error}): free "
+            "memory on this machine, or name other weights with --model"
+        ) from error
 
 
 def _time(encode: Callable[[int], object], items: int, clock: Callable[[], float]) -> float:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tests.ledger.tiny import CONTEXT, INFO, SIDE
 from vendor_api.engine.batcher import Batcher
 from vendor_api.engine.trial import measure_item_ms
+from vendor_api.refusal import Refusal
 
 
 class Priced:
@@ -47,6 +48,13 @@ def test_a_slow_model_is_asked_for_single_items_only() -> None:
     model = Priced(call_s=0.0, image_s=2.0, text_s=0.7)
     assert measure_item_ms(model, lambda: model.now)["text"] == pytest.approx(700.0)
     assert {len(shape) and shape[0] for shape in model.shapes} == {1}
+
+
+def test_a_model_that_fails_is_refused_with_its_reason() -> None:
+    model = Priced(0, 0, 0)
+    model.encode_texts = lambda tokens: 1 / 0  # type: ignore[method-assign, assignment, return-value]
+    with pytest.raises(Refusal, match=r"computes nothing \(ZeroDivisionError.*name other weights"):
+        measure_item_ms(model)
 
 
 def test_a_batcher_believes_the_trial() -> None:
