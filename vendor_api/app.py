@@ -112,15 +112,19 @@ def load_engines(settings: VendorSettings, metrics: Metrics) -> dict[str, Served
     """Every model of the settings, loaded. Raises Refusal."""
     # The entrance admits by work; what it has admitted, and promised, an engine does not turn away.
     limits = BatcherLimits(max_queued_ms=max(settings.max_queued_ms, 1000 * REQUEST_SECONDS))
-    return {
-        model.id: load_served(
-            model,
-            manner=read_manner(settings),
-            limits=limits,
-            observe=metrics.observe_batch,
-        )
-        for model in parse_models(settings.models)
-    }
+    engines: dict[str, ServedModel] = {}
+    try:
+        for model in parse_models(settings.models):
+            engines[model.id] = load_served(
+                model,
+                manner=read_manner(settings),
+                limits=limits,
+                observe=metrics.observe_batch,
+            )
+    except Exception:
+        close_served(engines)
+        raise
+    return engines
 
 
 def _make_auditor(settings: VendorSettings, ledger: Ledger, metrics: Metrics) -> Auditor | None:

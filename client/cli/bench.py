@@ -11,6 +11,7 @@ from client.cli.options import DEFAULTS
 from client.cli.screen import errors
 from client.cli.training import open_data, open_store, require_torch, show_progress, stopping
 from client.cli.tune import read_numbers
+from client.errors import UsageError
 from client.train.config import TrainConfig
 from client.train.presets import PRESETS, find_preset
 
@@ -75,6 +76,10 @@ def bench(  # noqa: PLR0913  (one parameter an option)
     batch: options.Batch = DEFAULTS.batch,
     lr: options.Lr = DEFAULTS.lr,
     image_weight: options.Lambda = DEFAULTS.image_weight,
+    rate: Annotated[
+        list[str] | None,
+        typer.Option(help="A method's own learning rate, like erm=3e-4; instead of --lr."),
+    ] = None,
     temperature: options.Temperature = DEFAULTS.temperature,
     kd_weight: options.KdWeight = DEFAULTS.kd_weight,
     prompts: options.Prompts = DEFAULTS.prompts,
@@ -136,6 +141,7 @@ def bench(  # noqa: PLR0913  (one parameter an option)
             seeds=seeds or chosen.seeds,
             grid=grid if select else None,
             oracle=oracle,
+            rates=_read_rates(_split(rate), names),
         )
         with stopping() as stop, show_progress("bench") as report:
             found = run_bench(experiment, plan, out, report=report, stop=stop, hear=_tell)
@@ -173,6 +179,23 @@ def _make_grid(rates: str, lambdas: str, temperatures: str, steps: int | None) -
         temperatures=read_numbers("--select-temperatures", temperatures) or TEMPERATURES[:most],
         steps=steps,
     )
+
+
+def _read_rates(texts: list[str], methods: tuple[str, ...]) -> dict[str, float]:
+    """Method → rate. Raises UsageError."""
+    from client.train.methods import find_method
+
+    rates = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        values = read_numbers("--rate", number)
+        if len(values) != 1:
+            raise UsageError(f"--rate {text!r} is no method with its rate: write it like erm=3e-4")
+        method = find_method(name).name
+        if method not in methods:
+            raise UsageError(f"--rate {text!r}: {method} is not compared; add it to --methods")
+        rates[method] = values[0]
+    return rates
 
 
 def _split(values: list[str] | None) -> list[str]:

@@ -1,7 +1,7 @@
 """The comparison: every target domain × method × seed, resumable, and its tables."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ class BenchPlan:
     """What each fold's settings are first chosen from, by source validation."""
     oracle: bool = False
     """Whether to show beside each row what choosing on the target would have read."""
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Learning rates of methods that have one of their own; the config's for the others."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,8 @@ class _Bench:
 
 def _plan_runs(plan: BenchPlan, method: str, target: str) -> list[TrainConfig]:
     """A method's runs on one target before any choice: a seed each, and one where nothing is trained."""
-    config = replace(plan.config, method=method, targets=(target,))
+    rate = plan.rates.get(method, plan.config.lr)
+    config = replace(plan.config, method=method, targets=(target,), lr=rate)
     seeds = range(plan.seeds if find_method(method).trains else 1)
     return [replace(config, trial_seed=config.trial_seed + seed) for seed in seeds]
 

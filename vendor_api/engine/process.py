@@ -115,7 +115,11 @@ class ModelProcess:
         self._trouble: str | None = None
         """Why it cannot be started again, ever."""
         self._worker = self._start()
-        self.info = self._welcome(self._worker)
+        try:
+            self.info = self._welcome(self._worker)
+        except Refusal:
+            self._worker.close()
+            raise
         # What was settled once holds for every later life.
         self._order = replace(order, precision=self.info.precision)
         self._watch = threading.Thread(target=self._guard, name=f"guard-{order.id}", daemon=True)

@@ -60,6 +60,26 @@ def test_json_has_a_row_a_method_and_a_row_a_difference(study, tmp_path):
     assert [(row["a"], row["b"]) for row in rows[3:]] == [("adip", "erm"), ("adip", "text-only")]
 
 
+def test_a_method_can_have_a_learning_rate_of_its_own(study, tmp_path):
+    words = (
+        "--methods",
+        "erm,text-only",
+        "--targets",
+        "wash",
+        "--steps",
+        "1",
+        "--rate",
+        "erm=2e-4",
+    )
+    done = _bench(study, tmp_path / "a", *words, "--lr", "1e-3")
+    assert done.exit_code == 0, done.output
+    lines = [json.loads(line) for line in (tmp_path / "a/results.jsonl").read_text().splitlines()]
+    assert {line["method"]: line["hparams"]["lr"] for line in lines} == {
+        "erm": 2e-4,
+        "text-only": 1e-3,
+    }
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -69,8 +89,10 @@ def test_json_has_a_row_a_method_and_a_row_a_difference(study, tmp_path):
             "give at least 2 to --select-lrs",
         ),
         (["--select", "--select-lrs", "fast"], "is no list of numbers"),
+        (["--rate", "erm"], "write it like erm=3e-4"),
+        (["--methods", "adip", "--rate", "erm=3e-4"], "erm is not compared"),
     ],
-    ids=["preset", "configurations", "numbers"],
+    ids=["preset", "configurations", "numbers", "rate", "other method's rate"],
 )
 def test_a_bad_option_is_explained(study, tmp_path, words, said):
     done = _bench(study, tmp_path / "a", *words)

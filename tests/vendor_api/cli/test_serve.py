@@ -1,6 +1,7 @@
 """`vl2v-vendor serve`, `models` and `doctor`: refusals in one sentence, a real process that drains."""
 
 import base64
+import gc
 import socket
 import threading
 import time
@@ -81,9 +82,17 @@ def test_port_taken(run: Any, shop: Any) -> None:
     assert_refused(refused, f"port {port} on 127.0.0.1 is taken", "--port")
 
 
-def test_unknown_model(run: Any, shop: Any, tmp_path: Path) -> None:
+def test_unknown_model(run: Any, shop: Any, clip_folder: Path, tmp_path: Path) -> None:
     refused = run("serve", "--model", f"{MODEL}=local-dir:{tmp_path}", "--port", "0")
     assert_refused(refused, "open_clip_config.json")
+    # The first engine runs by then: it must be closed again, and every file that led to it.
+    both = ("--model", f"{MODEL}=local-dir:{clip_folder}", "--model", f"other=local-dir:{tmp_path}")
+    run("prices", "set", "other", "--image", "0.0001", "--text", "0.00001")
+    refused = run("serve", *both, "--port", "0")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "open_clip_config.json" in refused.stderr.splitlines()[-1]
+    del refused  # its traceback would keep alive what should have been closed
+    gc.collect()
     refused = run("serve", "--model", f"{MODEL}=ViT-B-32/laion2b_s34b", "--port", "0")
     assert_refused(refused, "did you mean ViT-B-32/laion2b_s34b_b79k")
 
