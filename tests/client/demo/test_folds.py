@@ -64,3 +64,14 @@ def test_without_trials_every_method_has_the_same_fixed_settings():
     assert "--select" not in fixed
     assert fixed[fixed.index("--lr") + 1] == "0.001"
     assert fixed[fixed.index("--lambda") + 1] == "0.1"
+
+
+def test_with_all_labels_erm_has_the_rate_at_which_it_learns():
+    few, whole = (_words(Folds(Story(Path("out")), trial_steps=0), shots) for shots in ("4", "all"))
+    assert "--rate" not in few
+    assert whole[whole.index("--rate") + 1] == "erm=3e-4"
+
+
+def test_a_named_comparison_has_a_folder_of_its_own():
+    assert Folds(Story(Path("out"))).folder("all") == Path("out/bench-full/shots-all")
+    assert Folds(Story(Path("out")), name="long").folder("all") == Path("out/bench-long/shots-all")
