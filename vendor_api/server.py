@@ -1,6 +1,7 @@
 """One HTTP server process: it binds before it loads, says when it is ready, and drains when asked to stop."""
 
 import errno
+import gc
 import signal
 import socket
 import sys
@@ -21,7 +22,11 @@ KEEP_ALIVE_SECONDS = 75
 SWITCH_SECONDS = 0.0005
 """A thread that wants the interpreter gets it within this: the engine's must not wait for the decoders'."""
 
-__all__ = ["bind", "configure", "run_server", "url_of"]
+YOUNG_OBJECTS = 10_000
+"""So many more objects than were freed before the collector looks for cycles among the new ones; Python
+waits for 700, which a request of 64 items makes a few times over."""
+
+__all__ = ["bind", "calm_collector", "configure", "run_server", "url_of"]
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -47,7 +52,15 @@ def url_of(listening: socket.socket) -> str:
 def run_server(app: FastAPI, listening: socket.socket, on_ready: Callable[[], None]) -> None:
     """Serve until SIGTERM (returns) or SIGINT (raises KeyboardInterrupt), after every answer is out."""
     sys.setswitchinterval(SWITCH_SECONDS)
+    calm_collector()
     _Server(configure(app), app, on_ready).run(sockets=[listening])
+
+
+def calm_collector() -> None:
+    """Leave what is loaded out of every later search for garbage: it stays as long as the process."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
 
 def configure(app: ASGIApp) -> uvicorn.Config:

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from itertools import repeat
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -35,6 +36,7 @@ from vendor_api.ledger.accounts import create_account
 from vendor_api.ledger.commands import Hold, Line, Price, Reserve
 from vendor_api.ledger.prices import set_prices
 from vendor_api.ledger.writer import GROUP_LIMIT
+from vendor_api.server import calm_collector
 
 MODEL = "bench-clip"
 LIMITS = (GROUP_LIMIT, 1)
@@ -94,7 +96,7 @@ class Cell:
 def make_command(customer: Customer, items: int) -> Reserve:
     """A request that was never made before, for items that were never bought."""
     noise = random.randbytes(32 * items)
-    digests = (noise[start : start + 32] for start in range(0, 32 * items, 32))
+    digests = [noise[start : start + 32] for start in range(0, 32 * items, 32)]
     name = random.randbytes(12).hex()
     return Reserve(
         account_id=customer.account_id,
@@ -104,7 +106,7 @@ def make_command(customer: Customer, items: int) -> Reserve:
         request_id=f"req_{name}",
         model=MODEL,
         revision="0123456789abcdef",
-        lines=tuple(Line("image", digest, customer.price) for digest in digests),
+        lines=tuple(map(Line._make, zip(repeat("image"), digests, repeat(customer.price)))),
     )
 
 
@@ -125,6 +127,7 @@ async def take_turn(
 ) -> Run:
     """`callers` at once for `seconds`, on a ledger of their own."""
     groups: list[int] = []
+    calm_collector()  # as every server does
     ledger = Ledger.open(url, group_limit=limit, on_commit=lambda jobs, _: groups.append(jobs))
     try:
         await buy(ledger, customer, items, time.monotonic() + seconds / 10)

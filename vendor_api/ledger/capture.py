@@ -10,10 +10,11 @@ from vendor_api.db.clock import DAY, HOUR
 from vendor_api.db.tables import charge, usage_rollup
 from vendor_api.db.upsert import insert
 from vendor_api.ledger import balance, caps, credits, journal
-from vendor_api.ledger.commands import REBUY_FREE_DAYS, Hold, HoldLost, Line, Receipt
+from vendor_api.ledger.commands import REBUY_FREE_DAYS, Hold, HoldLost, Receipt
 from vendor_api.ledger.lines import (
     MODALITIES,
     Paid,
+    Sorted,
     count_modalities,
     price_lines,
     sort_digests,
@@ -48,7 +49,8 @@ def capture(
         raise ValueError(f"{len(hold.lines)} lines were held, {len(delivered)} outcomes given")
     fenced = _pass_fence(connection, now, hold)
     given = [line for line, done in zip(hold.lines, delivered, strict=True) if done]
-    paid = _buy(connection, now, fenced, given, shelves or Shelves())
+    done = sort_digests(given)
+    paid = _buy(connection, now, fenced, done, shelves or Shelves())
     costs = price_lines(hold.lines, delivered, paid)
     cost = sum(costs)
     available = balance.debit(
@@ -64,8 +66,8 @@ def capture(
     available -= credits.expire_due(
         connection, now, hold.account_id, spent_nanousd=cost, held_at=fenced.held_at
     )
-    _settle(connection, fenced, given, paid, cost)
-    _roll_up(connection, now, fenced, tally(hold, given, costs, paid, failed, repeated))
+    _settle(connection, fenced, done, paid, cost)
+    _roll_up(connection, now, fenced, tally(hold, done, costs, paid, failed, repeated))
     return Receipt(hold.charge_id, cost, costs, available)
 
 
@@ -84,49 +86,50 @@ def _pass_fence(connection: Connection, now: int, hold: Hold) -> Row[Any]:
 
 
 def _buy(
-    connection: Connection, now: int, fenced: Row[Any], given: Sequence[Line], shelves: Shelves
+    connection: Connection, now: int, fenced: Row[Any], done: Sorted, shelves: Shelves
 ) -> Paid:
     """The lines to pay for: never bought by the account, or longer ago than is free."""
     paid: dict[Modality, Collection[bytes]] = {}
     oldest = now - REBUY_FREE_DAYS * DAY
-    for modality, digests in sort_digests(given).items():
+    for modality, digests in done.items():
         shelf = Shelf(fenced.account_id, fenced.revision, modality)
         last, bought_at = shelves.find(connection, shelf, digests)
         fresh = [digest for digest in digests if bought_at.get(digest, 0) <= oldest]
         if fresh:
             write_lots(connection, now, [NewLot(shelf, last + 1, fenced.id, fresh)])
-        paid[modality] = set(fresh)
+        paid[modality] = fresh
     return paid
 
 
 def _settle(
     connection: Connection,
     fenced: Row[Any],
-    given: Sequence[Line],
+    done: Sorted,
     paid: Paid,
     cost: int,
 ) -> None:
+    items = sum(map(len, done.values()))
     windows = caps.use(
-        connection, fenced.key_id, caps.parse(fenced.caps), {"items": len(given), "spend": cost}
+        connection, fenced.key_id, caps.parse(fenced.caps), {"items": items, "spend": cost}
     )
-    counts = count_lines(given, paid)
+    counts = count_lines(done, paid)
     statement = update(charge).where(charge.c.id == fenced.id)
     connection.execute(statement.values(cost_nanousd=cost, caps=caps.encode(windows), **counts))
 
 
-def count_lines(given: Sequence[Line], paid: Paid) -> dict[str, int]:
+def count_lines(done: Sorted, paid: Paid) -> dict[str, int]:
     """The columns of a captured charge that say how many lines it delivered, and how many free."""
     counts: dict[str, int] = {}
-    of_kind = count_modalities(given)
     for modality in MODALITIES:
-        counts[f"{modality}s"] = of_kind[modality]
-        counts[f"{modality}s_free"] = of_kind[modality] - len(paid.get(modality, ()))
+        items = len(done.get(modality, ()))
+        counts[f"{modality}s"] = items
+        counts[f"{modality}s_free"] = items - len(paid.get(modality, ()))
     return counts
 
 
 def tally(
     hold: Hold,
-    given: Sequence[Line],
+    done: Sorted,
     costs: Sequence[int],
     paid: Paid,
     failed: Counts,
@@ -134,14 +137,14 @@ def tally(
 ) -> dict[Modality, dict[str, int]]:
     """What the request adds to the usage statement, by modality; nothing where all is zero."""
     extra_failed, extra_free = _by_modality(failed, hold), _by_modality(repeated, hold)
-    asked, done = count_modalities(hold.lines), count_modalities(given)
+    asked = count_modalities(hold.lines)
     rows: dict[Modality, dict[str, int]] = {}
     for modality in MODALITIES:
-        items = len(paid.get(modality, ()))
+        items, delivered = len(paid.get(modality, ())), len(done.get(modality, ()))
         row = {
             "items": items,
-            "items_free": done[modality] - items + extra_free.get(modality, 0),
-            "items_failed": asked[modality] - done[modality] + extra_failed.get(modality, 0),
+            "items_free": delivered - items + extra_free.get(modality, 0),
+            "items_failed": asked[modality] - delivered + extra_failed.get(modality, 0),
             "cost_nanousd": sum_costs(hold.lines, costs, modality) if items else 0,
         }
         if any(row.values()):
@@ -152,6 +155,8 @@ def tally(
 def _by_modality(count: Counts, hold: Hold) -> Mapping[Modality, int]:
     if not isinstance(count, int):
         return count
+    if not count:
+        return {}
     only_texts = {line.modality for line in hold.lines} == {"text"}
     return {"text" if only_texts else "image": count}
 

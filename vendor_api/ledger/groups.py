@@ -29,6 +29,7 @@ from vendor_api.ledger.groups_books import read_books
 from vendor_api.ledger.groups_plan import Plan, Unusual
 from vendor_api.ledger.groups_rows import write
 from vendor_api.ledger.jobs import Command, Job, perform
+from vendor_api.ledger.lots import NewLot
 from vendor_api.ledger.shelves import Shelves
 
 _log = logging.getLogger(__name__)
@@ -47,22 +48,27 @@ def commit(database: Database, jobs: Sequence[Job], shelves: Shelves | None = No
     `shelves` remembers from group to group. Raises SQLAlchemyError when the database did not
     commit; then nothing has changed.
     """
-    execute = partial(_execute, jobs=jobs, shelves=shelves or Shelves())
+    shelves = shelves or Shelves()
+    execute = partial(_execute, jobs=jobs, shelves=shelves)
     try:
-        return database.change(lambda c: failpoints.reach_commit(execute(c)))
+        outcomes, lots = database.change(execute)
     except _SetFailed as failure:
         _log.warning("%d ledger commands run one by one: %s", len(jobs), failure.__cause__)
-        return database.change(lambda c: failpoints.reach_commit(execute(c, one_by_one=True)))
+        outcomes, lots = database.change(partial(execute, one_by_one=True))
+    shelves.learn(lots)
+    return outcomes
 
 
 def _execute(
     connection: Connection, jobs: Sequence[Job], shelves: Shelves, *, one_by_one: bool = False
-) -> list[Any]:
+) -> tuple[list[Any], Sequence[NewLot]]:
+    """What the jobs come to, before the commit, and the lots that were written by the set."""
     now = read_clock(connection)
     balances = balance.lock(connection, {job.account_id for job in jobs if job.account_id})
     commands = [job.task for job in jobs if isinstance(job.task, Command)]
     if one_by_one or not commands:
-        return [_attempt(connection, now, job, shelves) for job in jobs]
+        alone = [_attempt(connection, now, job, shelves) for job in jobs]
+        return failpoints.reach_commit(alone), ()
     try:
         books = read_books(connection, now, balances, commands, shelves)
         plan = Plan(now, books)
@@ -72,10 +78,11 @@ def _execute(
         if _ends_transaction(error):
             raise
         raise _SetFailed from error
-    return [
+    final = [
         _attempt(connection, now, job, shelves) if outcome is _WAITING else outcome
         for job, outcome in zip(jobs, outcomes, strict=True)
     ]
+    return failpoints.reach_commit(final), plan.lots
 
 
 def _decide(plan: Plan, jobs: Sequence[Job]) -> list[Any]:

@@ -1,6 +1,6 @@
 """Decides a group's commands in order, as if each ran by itself, and collects what they write."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,14 +13,13 @@ from vendor_api.ledger.commands import (
     Hold,
     HoldLost,
     InsufficientCredit,
-    Line,
     Receipt,
     Reserve,
 )
 from vendor_api.ledger.groups_books import CHARGE_COLUMNS, Account, Books, Charge
 from vendor_api.ledger.ids import new_id
 from vendor_api.ledger.jobs import Capture, Command, Release
-from vendor_api.ledger.lines import Paid, price_lines, sort_digests
+from vendor_api.ledger.lines import Paid, Sorted, price_lines, sort_digests
 from vendor_api.ledger.lots import NewLot, Shelf
 from vendor_api.ledger.reservation import held_values, refuse
 
@@ -104,32 +103,41 @@ class Plan:
         if len(delivered) != len(hold.lines):
             raise Unusual
         account, known = self._account(hold.account_id), self._held(hold)
-        given = [line for line, done in zip(hold.lines, delivered, strict=True) if done]
-        paid = self._buy(known, given)
+        done = self._sort(hold, delivered)
+        paid = self._buy(known, done)
         costs = price_lines(hold.lines, delivered, paid)
         cost = sum(costs)
         known.state = "captured"
         settled = {"state": "captured", "captured_at": self.now, "cost_nanousd": cost}
-        self.captured.append({**_fence(hold), **settled, **count_lines(given, paid)})
+        self.captured.append({**_fence(hold), **settled, **count_lines(done, paid)})
         self.earned.append((known, cost))
         account.debit(held_nanousd=known.reserved_nanousd, cost_nanousd=cost)
-        self._roll_up(known, tally(hold, given, costs, paid, command.failed, command.repeated))
+        self._roll_up(known, tally(hold, done, costs, paid, command.failed, command.repeated))
         return Receipt(known.id, cost, costs, account.available_nanousd)
 
-    def _buy(self, known: Charge, given: list[Line]) -> Paid:
+    def _sort(self, hold: Hold, delivered: Sequence[bool]) -> Sorted:
+        """What was delivered."""
+        if all(delivered):
+            return self.books.sorted[hold.charge_id]
+        return sort_digests(
+            [line for line, done in zip(hold.lines, delivered, strict=True) if done]
+        )
+
+    def _buy(self, known: Charge, done: Sorted) -> Paid:
         """The lines to pay for: never bought by the account, or longer ago than is free."""
         paid: dict[Modality, Collection[bytes]] = {}
         oldest = self.now - REBUY_FREE_DAYS * DAY
-        for modality, asked in sort_digests(given).items():
+        for modality, asked in done.items():
             shelf = Shelf(known.account_id, known.revision, modality)
             stock = self.books.stocks[shelf]
-            bought_at = stock.bought_at
-            fresh = [digest for digest in asked if bought_at.get(digest, 0) <= oldest]
+            bought_at, fresh = stock.bought_at, asked
+            if not bought_at.keys().isdisjoint(asked):
+                fresh = [digest for digest in asked if bought_at.get(digest, 0) <= oldest]
             bought_at.update(dict.fromkeys(fresh, self.now))
             if fresh:
                 stock.last += 1
                 self.lots.append(NewLot(shelf, stock.last, known.id, fresh))
-            paid[modality] = set(fresh)
+            paid[modality] = fresh
         return paid
 
     def _roll_up(self, known: Charge, tallied: Mapping[Modality, Mapping[str, int]]) -> None:

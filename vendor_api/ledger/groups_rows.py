@@ -99,7 +99,7 @@ def _execute(connection: Connection, statement: Any, rows: Sequence[Mapping[str,
         return 0
     text, names, fixed = _spell(statement, connection.dialect, tuple(rows[0]))
     values: Sequence[Values] = (
-        [tuple(row[name] if name in row else fixed[name] for name in names) for row in rows]
+        [tuple(map({**fixed, **row}.__getitem__, names)) for row in rows]
         if names is not None
         else [{**fixed, **row} for row in rows]
     )

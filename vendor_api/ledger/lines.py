@@ -10,7 +10,18 @@ MODALITIES: tuple[Modality, ...] = ("image", "text")
 Paid = Mapping[Modality, Collection[bytes]]
 """Digests by modality: those that a capture charges for."""
 
-__all__ = ["MODALITIES", "Paid", "count_modalities", "price_lines", "sort_digests", "sum_costs"]
+Sorted = Mapping[Modality, Sequence[bytes]]
+"""Digests by modality, in the order of their lines; nothing for a modality without lines."""
+
+__all__ = [
+    "MODALITIES",
+    "Paid",
+    "Sorted",
+    "count_modalities",
+    "price_lines",
+    "sort_digests",
+    "sum_costs",
+]
 
 
 def count_modalities(lines: Sequence[Line]) -> dict[Modality, int]:
@@ -20,7 +31,7 @@ def count_modalities(lines: Sequence[Line]) -> dict[Modality, int]:
 
 
 def sort_digests(lines: Sequence[Line]) -> dict[Modality, list[bytes]]:
-    """The lines' digests by modality, in their order; nothing for a modality without lines."""
+    """`Sorted`."""
     modalities = {line.modality for line in lines}
     if len(modalities) == 1:
         return {modalities.pop(): [line.digest for line in lines]}
@@ -34,6 +45,7 @@ def price_lines(lines: Sequence[Line], delivered: Sequence[bool], paid: Paid) ->
     """What each line costs: its price where it was delivered and is to pay for, else nothing."""
     if sum(map(len, paid.values())) == len(lines):
         return tuple([line.price.unit_nanousd for line in lines])
+    paid = {modality: frozenset(digests) for modality, digests in paid.items()}
     costs = [
         line.price.unit_nanousd if done and line.digest in paid.get(line.modality, ()) else 0
         for line, done in zip(lines, delivered, strict=True)
@@ -43,5 +55,7 @@ def price_lines(lines: Sequence[Line], delivered: Sequence[bool], paid: Paid) ->
 
 def sum_costs(lines: Sequence[Line], costs: Sequence[int], modality: Modality) -> int:
     """What the lines of one modality cost together."""
+    if len({line.modality for line in lines}) == 1:
+        return sum(costs) if lines[0].modality == modality else 0
     priced = zip(lines, costs, strict=True)
     return sum([cost for line, cost in priced if line.modality == modality])

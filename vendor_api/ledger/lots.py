@@ -101,7 +101,7 @@ def split(digests: bytes, items: int) -> list[bytes]:
 
 
 def _join(digests: Collection[bytes]) -> bytes:
-    lengths = {len(digest) for digest in digests}
+    lengths = set(map(len, digests))
     if len(lengths) != 1 or 0 in lengths:
         raise ValueError("the digests of a lot are all of one length")
     return b"".join(digests)

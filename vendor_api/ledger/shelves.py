@@ -8,7 +8,7 @@ was bought is ever missed, and what looks bought is looked up.
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import NamedTuple
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from vendor_api.ledger.lots import Lot, Shelf, read_behind, read_lots, split
+from vendor_api.ledger.lots import Lot, NewLot, Shelf, read_behind, read_lots, split
 
 RECENT_ITEMS = 2048
 """Found by their whole digest, before they are sorted in with the others."""
@@ -70,11 +70,15 @@ class _Index:
                 self._sort_in(*_list_items(new))
                 return
             for lot in new:
-                self.recent.update(dict.fromkeys(split(lot.digests, lot.items), lot.number))
-            if len(self.recent) > RECENT_ITEMS:
-                numbers = np.fromiter(self.recent.values(), np.int64, len(self.recent))
-                self._sort_in(_make_keys(self.recent), numbers)
-                self.recent = {}
+                self._remember(split(lot.digests, lot.items), lot.number)
+
+    def learn_next(self, lot: NewLot) -> None:
+        """A lot that was just committed, if it follows what is known; else `learn` will meet it."""
+        with self.lock:
+            if lot.number == self.known + 1:
+                self.known = lot.number
+                self.items += len(lot.digests)
+                self._remember(lot.digests, lot.number)
 
     def guess(self, digests: Collection[bytes]) -> set[int]:
         """Lots that may hold one of the items: the last one of each item that is there, and others."""
@@ -85,6 +89,13 @@ class _Index:
                 for run in self.runs:
                     numbers.update(_search(run, keys))
             return numbers
+
+    def _remember(self, digests: Iterable[bytes], number: int) -> None:
+        self.recent.update(dict.fromkeys(digests, number))
+        if len(self.recent) > RECENT_ITEMS:
+            numbers = np.fromiter(self.recent.values(), np.int64, len(self.recent))
+            self._sort_in(_make_keys(self.recent), numbers)
+            self.recent = {}
 
     def _sort_in(self, keys: NDArray[np.uint64], lots: NDArray[np.int64]) -> None:
         run = _sort(keys, lots)
@@ -120,7 +131,8 @@ class Shelves:
         `committed` says that the transaction has itself written no lot so far: then what it sees
         is remembered for the next time.
         """
-        index, asked = self._get(shelf), set(digests)
+        index = self._get(shelf)
+        asked = digests if isinstance(digests, set) else set(digests)
         last, seen = index.known, list[Lot]()
         for lots in read_behind(connection, shelf, last):
             last = lots[-1].number
@@ -134,6 +146,14 @@ class Shelves:
             here = asked.intersection(split(lot.digests, lot.items))
             bought_at.update(dict.fromkeys(here, lot.bought_at))
         return Found(last, bought_at)
+
+    def learn(self, lots: Iterable[NewLot]) -> None:
+        """Lots that were just committed, in the order of their numbers: they need not be read again."""
+        for lot in lots:
+            with self._lock:
+                index = self._indexes.get(lot.shelf)
+            if index is not None:
+                index.learn_next(lot)
 
     def _get(self, shelf: Shelf) -> _Index:
         with self._lock:
@@ -166,10 +186,10 @@ def _slice_keys(lot: Lot) -> NDArray[np.uint64]:
 
 
 def _make_keys(digests: Collection[bytes]) -> NDArray[np.uint64]:
-    starts = b"".join([digest[:8] for digest in digests])
-    if len(starts) < 8 * len(digests):
-        starts = b"".join([digest[:8].ljust(8, b"\0") for digest in digests])
-    return np.frombuffer(starts, np.uint64)
+    widths = set(map(len, digests))
+    if len(widths) == 1 and (width := widths.pop()) and width % 8 == 0:
+        return np.frombuffer(b"".join(digests), np.uint64)[:: width // 8]
+    return np.frombuffer(b"".join([digest[:8].ljust(8, b"\0") for digest in digests]), np.uint64)
 
 
 def _sort(keys: NDArray[np.uint64], lots: NDArray[np.int64]) -> _Run:

@@ -125,6 +125,34 @@ def test_whoever_is_alone_remembers_at_once(shop, charge_id, shelf):
             write_lots(connection, 5, [NewLot(shelf, number, charge_id, [digest(number)])])
 
 
+def test_a_lot_that_was_committed_need_not_be_read_again(store, find, shelf, charge_id):
+    shelves = Shelves()
+    find(shelves, shelf)
+    for number in (1, 2):
+        store(shelf, number, digest(number))
+        shelves.learn([NewLot(shelf, number, charge_id, [digest(number)])])
+    assert find(shelves, shelf, digest(1), digest(2)) == (2, {digest(1): 1, digest(2): 2})
+
+
+def test_a_lot_behind_somebody_elses_is_learnt_with_it(store, find, shelf, charge_id):
+    shelves = Shelves()
+    find(shelves, shelf)
+    store(shelf, 1, digest(1))
+    store(shelf, 2, digest(2))
+    shelves.learn([NewLot(shelf, 2, charge_id, [digest(2)])])
+    assert find(shelves, shelf, digest(1), digest(2)) == (2, {digest(1): 1, digest(2): 2})
+
+
+def test_a_lot_is_learnt_once(store, find, shelf, charge_id):
+    shelves = Shelves()
+    store(shelf, 1, digest(1))
+    assert find(shelves, shelf, digest(1)) == (1, {digest(1): 1})
+    shelves.learn([NewLot(shelf, 1, charge_id, [digest(1)])])
+    store(shelf, 2, digest(1), at=7)
+    shelves.learn([NewLot(shelf, 2, charge_id, [digest(1)])])
+    assert find(shelves, shelf, digest(1)) == (2, {digest(1): 7})
+
+
 def test_shelves_beyond_what_is_kept_are_read_again(store, find, shelf):
     shelves = Shelves(items_kept=10)
     for letter in "abc":
