@@ -3,8 +3,8 @@
     python -m tests.bench.ledger [--dir FOLDER] [--seconds S] [--rounds N] [--json]
 
 One account, `callers` coroutines in one event loop; each reserves and captures as fast as it is
-answered, every item new. The two group limits take turns on one database (A B A B …), so that a
-disk that slows down slows both. Every commit is flushed: SQLite with synchronous=FULL, PostgreSQL
+answered, every item new, the requests made beforehand. The two group limits take turns on one
+database (A B A B …), so that a disk that slows down slows both. Every commit is flushed: SQLite with synchronous=FULL, PostgreSQL
 with fsync and synchronous_commit on.
 """
 
@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from itertools import repeat
+from itertools import chain, count, repeat
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -42,6 +42,8 @@ MODEL = "bench-clip"
 LIMITS = (GROUP_LIMIT, 1)
 ITEMS = (1, 8, 64)
 CALLERS = (1, 8, 32)
+MADE_BEFORE = 5_000
+"""Requests made for each second of a turn before it begins; what goes beyond is made on the way."""
 ENGINES = ("sqlite", "postgresql")
 
 
@@ -110,12 +112,13 @@ def make_command(customer: Customer, items: int) -> Reserve:
     )
 
 
-async def buy(ledger: Ledger, customer: Customer, items: int, until: float) -> int:
+async def buy(ledger: Ledger, commands: Iterator[Reserve], until: float) -> int:
     """One caller: requests one after the other; returns how many were charged."""
     charged = 0
-    delivered = [True] * items
     while time.monotonic() < until:
-        hold = await ledger.reserve(make_command(customer, items))
+        command = next(commands)
+        delivered = [True] * len(command.lines)
+        hold = await ledger.reserve(command)
         assert isinstance(hold, Hold)
         await ledger.capture(hold, delivered)
         charged += 1
@@ -127,16 +130,16 @@ async def take_turn(
 ) -> Run:
     """`callers` at once for `seconds`, on a ledger of their own."""
     groups: list[int] = []
+    made = [make_command(customer, items) for _ in range(int(seconds * MADE_BEFORE))]
+    commands = chain(made, (make_command(customer, items) for _ in count()))
     calm_collector()  # as every server does
     ledger = Ledger.open(url, group_limit=limit, on_commit=lambda jobs, _: groups.append(jobs))
     try:
-        await buy(ledger, customer, items, time.monotonic() + seconds / 10)
+        await buy(ledger, commands, time.monotonic() + seconds / 10)
         groups.clear()
         started, worked = time.monotonic(), time.thread_time()
         until = started + seconds
-        counts = await asyncio.gather(
-            *(buy(ledger, customer, items, until) for _ in range(callers))
-        )
+        counts = await asyncio.gather(*(buy(ledger, commands, until) for _ in range(callers)))
         return Run(
             charges=sum(counts),
             seconds=time.monotonic() - started,
