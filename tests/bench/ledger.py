@@ -4,8 +4,8 @@
 
 One account, `callers` coroutines in one event loop; each reserves and captures as fast as it is
 answered, every item new, the requests made beforehand. The two group limits take turns on one
-database (A B A B …), so that a disk that slows down slows both. Every commit is flushed: SQLite with synchronous=FULL, PostgreSQL
-with fsync and synchronous_commit on.
+database (A B A B …), so that a disk that slows down slows both. Every commit is flushed: SQLite
+with synchronous=FULL, PostgreSQL with fsync and synchronous_commit on.
 """
 
 import argparse
