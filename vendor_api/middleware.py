@@ -49,6 +49,9 @@ class RequestRecord:
                 status = message["status"]
                 MutableHeaders(scope=message)[headers.REQUEST_ID] = request_id
             await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                # uvloop writes when the loop has come round: before our own books, not behind them.
+                await asyncio.sleep(0)
 
         try:
             await self.app(scope, receive, send_named)

@@ -142,3 +142,25 @@ def test_the_settings_reach_the_middleware(name: str) -> None:
     found = [each.kwargs for each in app.user_middleware if "max_inflight_bytes" in each.kwargs]
     assert len(found) == 1
     assert 2048 in found[0].values()
+
+
+async def test_the_loop_comes_round_between_an_answer_and_our_own_books() -> None:
+    """uvloop writes then: a client does not wait for our counting."""
+    order: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        await send({"type": "http.response.body", "body": b"rest"})
+        order.append("counted")
+
+    async def send(message: Any) -> None:
+        if message.get("body") == b"rest":
+            asyncio.get_running_loop().call_soon(order.append, "written")
+
+    async def receive() -> Any:
+        raise AssertionError
+
+    scope = {"type": "http", "method": "GET", "path": "/"}
+    await RequestRecord(app, Metrics())(scope, receive, send)
+    assert order == ["written", "counted"]

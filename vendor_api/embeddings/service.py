@@ -126,7 +126,6 @@ class Counter:
             raise refuse_all(find_problems(asks, quote, work), atomic=terms.atomic) from None
         except VendorError as error:
             raise _restate(error, terms) from error.__cause__
-        self._count(model.info.id, asks, quote, work, settlement)
         name = name_model(model.info, space)
         space_id = None if space is None else space.id
         with call.watch.measure("encode"):
@@ -134,9 +133,7 @@ class Counter:
                 Sale(terms, model.info, name, asks, quote, work, settlement, space_id)
             )
         delivery.headers[SERVER_TIMING] = call.watch.header()
-        sent = [vector for vector in work.vectors if vector is not None]
-        observe = partial(self._coverage.observe, order.account_id, order.revision, sent)
-        return replace(delivery, afterwards=observe)
+        return replace(delivery, afterwards=partial(self._remember, order, asks, work, settlement))
 
     async def _read(self, call: Call, info: ModelInfo) -> list[Ask]:
         if call.quick:
@@ -169,6 +166,12 @@ class Counter:
         if call.idempotency_key is not None:
             await self._meter.spend_key(order)
         raise refuse_all([ask.problem for ask in asks], atomic=call.terms.atomic)
+
+    def _remember(self, order: Order, asks: list[Ask], work: Work, settlement: Settlement) -> None:
+        """What metrics and the watch on an account's coverage are told of a sale."""
+        self._count(order.model, asks, order.quote, work, settlement)
+        sent = [vector for vector in work.vectors if vector is not None]
+        self._coverage.observe(order.account_id, order.revision, sent)
 
     def _count(
         self, model: str, asks: list[Ask], quote: Quote, work: Work, settlement: Settlement
