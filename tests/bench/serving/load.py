@@ -1,12 +1,13 @@
 """A load generator that costs little: raw HTTP/1.1 over kept connections, bodies made beforehand."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
 
-__all__ = ["Answer", "Line", "Run", "Server", "run_closed", "run_once"]
+__all__ = ["Answer", "Line", "Run", "Server", "Wire", "run_closed", "run_once"]
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,32 @@ class Line:
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
+
+
+class Wire:
+    """One connection without an event loop, which would take its own time between two processes."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def ask(self, request: bytes) -> Answer:
+        """Send and wait for the answer, which says its length; its last byte ends the time."""
+        began = time.perf_counter()
+        self._socket.sendall(request)
+        received = bytearray()
+        while not (end := received.find(b"\r\n\r\n") + 4) > 3:
+            received += self._socket.recv(65536)
+        first, *lines = received[:end].decode("latin-1").split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines if line)
+        while len(received) < end + int(headers["content-length"]):
+            received += self._socket.recv(65536)
+        seconds = time.perf_counter() - began
+        return Answer(int(first.split()[1]), headers, bytes(received[end:]), seconds)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._socket.close()
 
 
 async def run_once(port: int, request: bytes, seconds: float = 30) -> Answer:

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from shared.frames import FRAMES, pack_frames
 from tests.bench.serving.bare import make_text
-from tests.bench.serving.load import Answer, Line, Run, run_closed, run_once
+from tests.bench.serving.load import Answer, Run, Wire, run_closed, run_once
 from tests.bench.serving.pictures import HUGE, Pictures
 from tests.bench.serving.servers import MODEL, Contender
 
@@ -83,14 +84,9 @@ def measure_bare(
 def measure_added_latency(one: Contender, *, requests: int) -> tuple[dict[str, float], float]:
     """Of lone requests, the medians of `server-timing`, and of all that is not decoding or the model."""
     pictures, first = Pictures(), next(_numbers)
-
-    async def ask() -> list[Answer]:
-        line = Line(one.port)
-        return [
-            await line.ask(one.write(pictures.take(first + number))) for number in range(requests)
-        ]
-
-    answers = asyncio.run(ask())[5:]
+    made = [one.write(pictures.take(first + number)) for number in range(requests)]
+    with closing(Wire(one.port)) as wire:
+        answers = [wire.ask(request) for request in made][5:]
     spans = [read_timing(answer) for answer in answers]
     split = {name: median(row[name] for row in spans) for name in spans[0]}
     added = [
