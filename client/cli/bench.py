@@ -131,6 +131,11 @@ def bench(  # noqa: PLR0913  (one parameter an option)
         split_seed=split_seed,
         trial_seed=trial_seed,
     )
+    rates = _read_rates(_split(rate), names)
+    if rates and select:
+        raise UsageError(
+            "--select chooses each method's learning rate: leave --rate or --select out"
+        )
     grid = _make_grid(select_lrs, select_lambdas, select_temperatures, select_steps)
     with open_store(cache) as store:
         experiment = open_data(data, config, store)
@@ -141,7 +146,7 @@ def bench(  # noqa: PLR0913  (one parameter an option)
             seeds=seeds or chosen.seeds,
             grid=grid if select else None,
             oracle=oracle,
-            rates=_read_rates(_split(rate), names),
+            rates=rates,
         )
         with stopping() as stop, show_progress("bench") as report:
             found = run_bench(experiment, plan, out, report=report, stop=stop, hear=_tell)

@@ -1,5 +1,6 @@
 """The ledger's bench runs from end to end; what it measures depends on the machine, so nothing here does."""
 
+import gc
 import json
 
 import pytest
@@ -8,6 +9,15 @@ from tests.bench.ledger import main
 from vendor_api.ledger.writer import GROUP_LIMIT
 
 TINY = ["--seconds", "0.05", "--rounds", "1", "--items", "2", "--callers", "3"]
+
+
+@pytest.fixture(autouse=True)
+def _the_collector_as_it_was():
+    """The bench calms it as a server does; other tests want leaks found."""
+    threshold = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*threshold)
 
 
 @pytest.mark.parametrize("engine", ["sqlite", "postgresql"])

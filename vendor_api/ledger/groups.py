@@ -55,7 +55,12 @@ def commit(database: Database, jobs: Sequence[Job], shelves: Shelves | None = No
     except _SetFailed as failure:
         _log.warning("%d ledger commands run one by one: %s", len(jobs), failure.__cause__)
         outcomes, lots = database.change(partial(execute, one_by_one=True))
-    shelves.learn(lots)
+    try:
+        shelves.learn(lots)
+    except Exception:
+        # What is committed is committed: no caller may hear that it was not.
+        _log.exception("what was bought must be read again")
+        shelves.forget()
     return outcomes
 
 

@@ -11,7 +11,7 @@ from vendor_api.db.driver import fetch
 from vendor_api.ledger.balance import Standing
 from vendor_api.ledger.commands import Reserve
 from vendor_api.ledger.jobs import Capture, Command, Release
-from vendor_api.ledger.lines import Sorted, sort_digests
+from vendor_api.ledger.lines import sort_digests
 from vendor_api.ledger.lots import Shelf
 from vendor_api.ledger.shelves import Shelves
 
@@ -80,8 +80,6 @@ class Books:
     by_key: dict[tuple[str, str], Charge] = field(default_factory=dict)
     stocks: dict[Shelf, Stock] = field(default_factory=dict)
     """Of every shelf that a capture takes from."""
-    sorted: dict[str, Sorted] = field(default_factory=dict)
-    """Of the holds that are captured, by their charges' ids."""
 
     def add(self, known: Charge) -> None:
         """A charge, found by its id and by its idempotency key from now on."""
@@ -210,8 +208,7 @@ def _read_stocks(
         known = books.by_id.get(command.hold.charge_id)
         if known is None:
             continue
-        books.sorted[known.id] = sort_digests(command.hold.lines)
-        for modality, digests in books.sorted[known.id].items():
+        for modality, digests in sort_digests(command.hold.lines).items():
             shelf = Shelf(known.account_id, known.revision, modality)
             wanted.setdefault(shelf, set()).update(digests)
     for shelf, asked in wanted.items():

@@ -1,6 +1,6 @@
 """Decides a group's commands in order, as if each ran by itself, and collects what they write."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -103,7 +103,8 @@ class Plan:
         if len(delivered) != len(hold.lines):
             raise Unusual
         account, known = self._account(hold.account_id), self._held(hold)
-        done = self._sort(hold, delivered)
+        given = [line for line, done in zip(hold.lines, delivered, strict=True) if done]
+        done = sort_digests(given)
         paid = self._buy(known, done)
         costs = price_lines(hold.lines, delivered, paid)
         cost = sum(costs)
@@ -114,14 +115,6 @@ class Plan:
         account.debit(held_nanousd=known.reserved_nanousd, cost_nanousd=cost)
         self._roll_up(known, tally(hold, done, costs, paid, command.failed, command.repeated))
         return Receipt(known.id, cost, costs, account.available_nanousd)
-
-    def _sort(self, hold: Hold, delivered: Sequence[bool]) -> Sorted:
-        """What was delivered."""
-        if all(delivered):
-            return self.books.sorted[hold.charge_id]
-        return sort_digests(
-            [line for line, done in zip(hold.lines, delivered, strict=True) if done]
-        )
 
     def _buy(self, known: Charge, done: Sorted) -> Paid:
         """The lines to pay for: never bought by the account, or longer ago than is free."""

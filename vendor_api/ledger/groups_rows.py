@@ -98,10 +98,9 @@ def _execute(connection: Connection, statement: Any, rows: Sequence[Mapping[str,
     if not rows:
         return 0
     text, names, fixed = _spell(statement, connection.dialect, tuple(rows[0]))
+    whole = [{**fixed, **row} for row in rows]
     values: Sequence[Values] = (
-        [tuple(map({**fixed, **row}.__getitem__, names)) for row in rows]
-        if names is not None
-        else [{**fixed, **row} for row in rows]
+        whole if names is None else [tuple(map(row.__getitem__, names)) for row in whole]
     )
     return run(connection, text, values)
 

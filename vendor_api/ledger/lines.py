@@ -31,7 +31,7 @@ def count_modalities(lines: Sequence[Line]) -> dict[Modality, int]:
 
 
 def sort_digests(lines: Sequence[Line]) -> dict[Modality, list[bytes]]:
-    """`Sorted`."""
+    """The lines' digests, as `Sorted` says."""
     modalities = {line.modality for line in lines}
     if len(modalities) == 1:
         return {modalities.pop(): [line.digest for line in lines]}

@@ -76,9 +76,9 @@ class _Index:
         """A lot that was just committed, if it follows what is known; else `learn` will meet it."""
         with self.lock:
             if lot.number == self.known + 1:
+                self._remember(lot.digests, lot.number)
                 self.known = lot.number
                 self.items += len(lot.digests)
-                self._remember(lot.digests, lot.number)
 
     def guess(self, digests: Collection[bytes]) -> set[int]:
         """Lots that may hold one of the items: the last one of each item that is there, and others."""
@@ -131,8 +131,7 @@ class Shelves:
         `committed` says that the transaction has itself written no lot so far: then what it sees
         is remembered for the next time.
         """
-        index = self._get(shelf)
-        asked = digests if isinstance(digests, set) else set(digests)
+        index, asked = self._get(shelf), set(digests)
         last, seen = index.known, list[Lot]()
         for lots in read_behind(connection, shelf, last):
             last = lots[-1].number
@@ -154,6 +153,11 @@ class Shelves:
                 index = self._indexes.get(lot.shelf)
             if index is not None:
                 index.learn_next(lot)
+
+    def forget(self) -> None:
+        """Everything: each shelf is read again when it is next asked."""
+        with self._lock:
+            self._indexes.clear()
 
     def _get(self, shelf: Shelf) -> _Index:
         with self._lock:

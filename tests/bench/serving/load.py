@@ -80,13 +80,11 @@ class Line:
         reader, writer = self._streams
         writer.write(request)
         await writer.drain()
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        named = dict(line.split(": ", 1) for line in head[1:] if ": " in line)
-        headers = {name.lower(): value for name, value in named.items()}
+        status, headers = _read_head(await reader.readuntil(b"\r\n\r\n"))
         body = await self._read_body(reader, headers)
         if headers.get("connection") == "close":
             self.close()
-        return Answer(int(head[0].split()[1]), headers, body, time.perf_counter() - began)
+        return Answer(status, headers, body, time.perf_counter() - began)
 
     async def _read_body(self, reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
         if "content-length" in headers:
@@ -117,18 +115,30 @@ class Wire:
         began = time.perf_counter()
         self._socket.sendall(request)
         received = bytearray()
-        while not (end := received.find(b"\r\n\r\n") + 4) > 3:
-            received += self._socket.recv(65536)
-        first, *lines = received[:end].decode("latin-1").split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in lines if line)
+        while b"\r\n\r\n" not in received:
+            received += self._receive()
+        end = received.index(b"\r\n\r\n") + 4
+        status, headers = _read_head(received[:end])
         while len(received) < end + int(headers["content-length"]):
-            received += self._socket.recv(65536)
-        seconds = time.perf_counter() - began
-        return Answer(int(first.split()[1]), headers, bytes(received[end:]), seconds)
+            received += self._receive()
+        return Answer(status, headers, bytes(received[end:]), time.perf_counter() - began)
+
+    def _receive(self) -> bytes:
+        piece = self._socket.recv(65536)
+        if not piece:
+            raise ConnectionError("the server hung up before its answer had ended")
+        return piece
 
     def close(self) -> None:
         """End the connection."""
         self._socket.close()
+
+
+def _read_head(head: bytes | bytearray) -> tuple[int, dict[str, str]]:
+    """Status and headers, their names in lower case."""
+    first, *lines = head.decode("latin-1").split("\r\n")
+    named = dict(line.split(": ", 1) for line in lines if ": " in line)
+    return int(first.split()[1]), {name.lower(): value for name, value in named.items()}
 
 
 async def run_once(port: int, request: bytes, seconds: float = 30) -> Answer:

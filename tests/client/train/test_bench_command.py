@@ -91,8 +91,9 @@ def test_a_method_can_have_a_learning_rate_of_its_own(study, tmp_path):
         (["--select", "--select-lrs", "fast"], "is no list of numbers"),
         (["--rate", "erm"], "write it like erm=3e-4"),
         (["--methods", "adip", "--rate", "erm=3e-4"], "erm is not compared"),
+        (["--select", "--rate", "erm=3e-4"], "leave --rate or --select out"),
     ],
-    ids=["preset", "configurations", "numbers", "rate", "other method's rate"],
+    ids=["preset", "configurations", "numbers", "rate", "other method's rate", "two choices"],
 )
 def test_a_bad_option_is_explained(study, tmp_path, words, said):
     done = _bench(study, tmp_path / "a", *words)

@@ -516,3 +516,17 @@ def test_any_groups_come_to_what_their_commands_come_to(request, make_shop, pepp
     check()
     rules = {violation.rule for violation in audit(shop.database).violations}
     assert rules <= {"overdue holds"}  # made overdue by hand, and nobody sweeps here
+
+
+def test_a_memory_that_fails_after_the_commit_takes_nothing_back(shop):
+    class Failing(Shelves):
+        def learn(self, lots):
+            raise MemoryError
+
+    shelves = Failing()
+    for name, cost in (("k0", PRICE), ("k1", 0)):  # the same item, so the second time it is free
+        job = shop.reserve(name, "a")
+        (hold,) = commit(shop.database, [Job(shop.account.id, job)], shelves)
+        (receipt,) = commit(shop.database, [Job(shop.account.id, capture_all(hold))], shelves)
+        assert isinstance(receipt, Receipt)
+        assert receipt.cost_nanousd == cost
