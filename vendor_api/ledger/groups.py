@@ -16,7 +16,7 @@ every page that the group touches.
 import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -35,45 +35,46 @@ from vendor_api.ledger.shelves import Shelves
 _log = logging.getLogger(__name__)
 _WAITING = object()
 
-__all__ = ["commit"]
+__all__ = ["Committed", "commit"]
+
+
+class Committed(NamedTuple):
+    """What came of a group."""
+
+    outcomes: list[Any]
+    """What each job returned or raised, in the jobs' order."""
+    lots: Sequence[NewLot]
+    """What was bought, in the order of the lots' numbers, as far as the set wrote it."""
 
 
 class _SetFailed(Exception):
     """A set-based statement failed, and its transaction with it."""
 
 
-def commit(database: Database, jobs: Sequence[Job], shelves: Shelves | None = None) -> list[Any]:
-    """What each job returned or raised, in the jobs' order, all of it committed.
+def commit(database: Database, jobs: Sequence[Job], shelves: Shelves) -> Committed:
+    """Execute the jobs in one transaction, or, where a set failed, one by one in another.
 
-    `shelves` remembers from group to group. Raises SQLAlchemyError when the database did not
-    commit; then nothing has changed.
+    `shelves` knows what earlier groups have bought, and is to learn the lots of this one. Raises
+    SQLAlchemyError when the database did not commit; then nothing has changed.
     """
-    shelves = shelves or Shelves()
     execute = partial(_execute, jobs=jobs, shelves=shelves)
     try:
-        outcomes, lots = database.change(execute)
+        return database.change(execute)
     except _SetFailed as failure:
         _log.warning("%d ledger commands run one by one: %s", len(jobs), failure.__cause__)
-        outcomes, lots = database.change(partial(execute, one_by_one=True))
-    try:
-        shelves.learn(lots)
-    except Exception:
-        # What is committed is committed: no caller may hear that it was not.
-        _log.exception("what was bought must be read again")
-        shelves.forget()
-    return outcomes
+        return database.change(partial(execute, one_by_one=True))
 
 
 def _execute(
     connection: Connection, jobs: Sequence[Job], shelves: Shelves, *, one_by_one: bool = False
-) -> tuple[list[Any], Sequence[NewLot]]:
-    """What the jobs come to, before the commit, and the lots that were written by the set."""
+) -> Committed:
+    """What the jobs come to, before the commit."""
     now = read_clock(connection)
     balances = balance.lock(connection, {job.account_id for job in jobs if job.account_id})
     commands = [job.task for job in jobs if isinstance(job.task, Command)]
     if one_by_one or not commands:
         alone = [_attempt(connection, now, job, shelves) for job in jobs]
-        return failpoints.reach_commit(alone), ()
+        return Committed(failpoints.reach_commit(alone), ())
     try:
         books = read_books(connection, now, balances, commands, shelves)
         plan = Plan(now, books)
@@ -87,7 +88,7 @@ def _execute(
         _attempt(connection, now, job, shelves) if outcome is _WAITING else outcome
         for job, outcome in zip(jobs, outcomes, strict=True)
     ]
-    return failpoints.reach_commit(final), plan.lots
+    return Committed(failpoints.reach_commit(final), plan.lots)
 
 
 def _decide(plan: Plan, jobs: Sequence[Job]) -> list[Any]:

@@ -20,6 +20,7 @@ from vendor_api.ledger.commands import Hold, LedgerUnavailable, Receipt, Replay,
 from vendor_api.ledger.delivery import deliver_together
 from vendor_api.ledger.groups import commit
 from vendor_api.ledger.jobs import Capture, Command, Job, Release, Work
+from vendor_api.ledger.lots import NewLot
 from vendor_api.ledger.shelves import Shelves
 
 GROUP_LIMIT = 256
@@ -113,20 +114,34 @@ class Writer:
     def _commit(self, group: Sequence[Job]) -> None:
         started = monotonic()
         try:
-            outcomes = commit(self._database, group, self._shelves)
+            outcomes, lots = commit(self._database, group, self._shelves)
         except SQLAlchemyError as error:
             _log.warning("a ledger commit failed: %s", error)
             unavailable = LedgerUnavailable("the database did not answer")
             unavailable.__cause__ = error
-            outcomes = [unavailable] * len(group)
+            _deliver(group, [unavailable] * len(group))
         except Exception as error:
             _log.exception("a ledger commit failed")
-            outcomes = [error] * len(group)
+            _deliver(group, [error] * len(group))
         else:
             self._on_commit(len(group), monotonic() - started)
-        with deliver_together():
-            for job, outcome in zip(group, outcomes, strict=True):
-                if isinstance(outcome, Exception):
-                    job.future.set_exception(outcome)
-                else:
-                    job.future.set_result(outcome)
+            _deliver(group, outcomes)
+            # Afterwards: while callers make use of what they hear, this costs nobody time.
+            self._remember(lots)
+
+    def _remember(self, lots: Sequence[NewLot]) -> None:
+        try:
+            self._shelves.learn(lots)
+        except Exception:
+            # The next group could not trust what is known now, and reads it again.
+            _log.exception("what was bought must be read again")
+            self._shelves.forget()
+
+
+def _deliver(group: Sequence[Job], outcomes: Sequence[Any]) -> None:
+    with deliver_together():
+        for job, outcome in zip(group, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                job.future.set_exception(outcome)
+            else:
+                job.future.set_result(outcome)

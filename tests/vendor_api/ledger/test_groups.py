@@ -25,7 +25,7 @@ from vendor_api.db.tables import (
     purchase_lot,
     usage_rollup,
 )
-from vendor_api.ledger import balance
+from vendor_api.ledger import balance, groups
 from vendor_api.ledger.audit import audit
 from vendor_api.ledger.commands import (
     REBUY_FREE_DAYS,
@@ -37,7 +37,6 @@ from vendor_api.ledger.commands import (
     Replay,
     RequestInFlight,
 )
-from vendor_api.ledger.groups import commit
 from vendor_api.ledger.jobs import Capture, Job, Release, perform
 from vendor_api.ledger.shelves import Shelves
 
@@ -56,6 +55,14 @@ def _owner(task):
 def capture_all(hold):
     """Every line of it was embedded."""
     return Capture(hold, (True,) * len(hold.lines))
+
+
+def commit(database, jobs, shelves=None):
+    """As the writer does it."""
+    shelves = shelves or Shelves()
+    outcomes, lots = groups.commit(database, jobs, shelves)
+    shelves.learn(lots)
+    return outcomes
 
 
 def run_one_by_one(database, jobs):
@@ -516,17 +523,3 @@ def test_any_groups_come_to_what_their_commands_come_to(request, make_shop, pepp
     check()
     rules = {violation.rule for violation in audit(shop.database).violations}
     assert rules <= {"overdue holds"}  # made overdue by hand, and nobody sweeps here
-
-
-def test_a_memory_that_fails_after_the_commit_takes_nothing_back(shop):
-    class Failing(Shelves):
-        def learn(self, lots):
-            raise MemoryError
-
-    shelves = Failing()
-    for name, cost in (("k0", PRICE), ("k1", 0)):  # the same item, so the second time it is free
-        job = shop.reserve(name, "a")
-        (hold,) = commit(shop.database, [Job(shop.account.id, job)], shelves)
-        (receipt,) = commit(shop.database, [Job(shop.account.id, capture_all(hold))], shelves)
-        assert isinstance(receipt, Receipt)
-        assert receipt.cost_nanousd == cost

@@ -2,9 +2,11 @@
 
 import asyncio
 import sqlite3
+from threading import Event
 
 import pytest
 
+from shared.money import parse_usd
 from vendor_api.ledger import Ledger
 from vendor_api.ledger.commands import (
     Hold,
@@ -12,6 +14,11 @@ from vendor_api.ledger.commands import (
     LedgerUnavailable,
     RequestInFlight,
 )
+from vendor_api.ledger.jobs import Capture
+from vendor_api.ledger.shelves import Shelves
+from vendor_api.ledger.writer import Writer
+
+PRICE = parse_usd("0.0001")
 
 
 class Blocker:
@@ -228,3 +235,48 @@ async def test_reading_a_database_without_tables_is_unavailable(sqlite_ledger, s
         connection.exec_driver_sql("DROP TABLE usage_rollup")
     with pytest.raises(LedgerUnavailable):
         await sqlite_ledger.verify()
+
+
+@pytest.fixture
+def write(shop):
+    """Has a writer do the tasks for the shop, one after the other, with this memory of purchases."""
+
+    def write_all(shelves, *tasks):
+        writer = Writer(shop.database, shelves=shelves)
+        try:
+            return [writer.submit(shop.account.id, task).result(10) for task in tasks]
+        finally:
+            writer.close()
+
+    return write_all
+
+
+def capture_all(hold):
+    return Capture(hold, (True,) * len(hold.lines))
+
+
+def test_a_memory_that_fails_after_the_commit_takes_nothing_back(shop, write):
+    class Failing(Shelves):
+        def learn(self, lots):
+            raise MemoryError
+
+    shelves = Failing()
+    for key, cost in (("k0", PRICE), ("k1", 0)):  # the same item, so the second time it is free
+        (hold,) = write(shelves, shop.reserve(key, "a"))
+        (receipt,) = write(shelves, capture_all(hold))
+        assert receipt.cost_nanousd == cost
+
+
+def test_nobody_waits_until_a_purchase_is_remembered(shop):
+    heard, remembered = Event(), []
+
+    class Slow(Shelves):
+        def learn(self, lots):
+            remembered.extend([(heard.wait(10), lot.number) for lot in lots])
+
+    writer = Writer(shop.database, shelves=Slow())
+    hold = writer.submit(shop.account.id, shop.reserve("k", "a")).result(10)
+    assert writer.submit(shop.account.id, capture_all(hold)).result(10).cost_nanousd == PRICE
+    heard.set()
+    writer.close()
+    assert remembered == [(True, 1)]
