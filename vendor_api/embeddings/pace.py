@@ -3,7 +3,7 @@
 WINDOW_S = 1.0
 MEMORY_S = 6.0
 """What was seen in so many seconds tells how fast it goes now."""
-BEST_S = 60.0
+BEST_S = 180.0
 """In this time a best pace that was not reached again loses most of its lead."""
 GAP_S = 0.03
 """Requests end in bursts, a batch each: a longer silence divides two."""

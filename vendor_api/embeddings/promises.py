@@ -16,7 +16,8 @@ and what was promised before, so that no more are told a moment than can then be
   work when they come a little late.
 - A rush is slow in itself: refusals are work too, and over when the promised callers come. So turns are
   counted at the engine's best pace of late, while the real queue holds those for whom that was too
-  early; as it overfills, they are counted at the pace of now.
+  early; as it overfills, those that come while the rush will still go on (`GOES_ON` of the time that it
+  has lasted) are counted at the pace of now.
 - Moments fall on beats: who comes together is held, decoded and charged together, which costs a fraction.
 
 Memory is bounded: at most `max_promises`, of which an account may have as many as are still free, and
@@ -40,6 +41,10 @@ INTO = 0.25
 LAST_CALL = 3
 FULL, OVERFULL = 1.25, 1.75
 """Of the queue's length: where the best pace begins to be doubted, and is believed no more."""
+CALM_S = 2.0
+"""A rush is over when nobody has been refused for so long."""
+GOES_ON = 0.25
+"""Of the time that a rush has lasted: for so long it is expected to go on."""
 BEAT_S = 0.25
 BEAT = 0.125
 """Of the queue's length: beats are no longer than that, so that nobody waits long for one."""
@@ -101,6 +106,7 @@ class Promises:
         self._by_due: list[tuple[float, int, _Promise]] = []
         """A heap; entries that are kept no more are passed over."""
         self._serial = 0
+        self._rush_began = self._refused = -math.inf
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -151,12 +157,20 @@ class Promises:
     def _promise(self, caller: Caller, work: float, load: Load, calls: int, now: float) -> Refused:
         # Somewhat into its turn: a long request that came before a short one would keep that waiting.
         turn = self._find_before(caller, work, load) + INTO * min(work, load.bound)
-        delay = _find_beat(now, (turn - LEAD * load.bound) / _choose_pace(load) / 1000, load) - now
+        self._note_rush(now)
+        rush_s = GOES_ON * (now - self._rush_began)
+        delay = _find_beat(now, _count_seconds(turn - LEAD * load.bound, load, rush_s), load) - now
         free = self._max_promises - len(self._kept)
         if delay > HORIZON_S or self._counts.get(caller.account, 0) >= free:
             return Refused(min(delay, HORIZON_S), promised=False)
         self._keep(_Promise(now + delay, caller, work, calls))
         return Refused(delay, promised=True)
+
+    def _note_rush(self, now: float) -> None:
+        """Somebody is refused, for the first time or again in one rush."""
+        if now - self._refused > CALM_S:
+            self._rush_began = now
+        self._refused = now
 
     def _keep(self, promise: _Promise) -> None:
         account = promise.caller.account
@@ -189,6 +203,13 @@ def _choose_pace(load: Load) -> float:
     best = max(load.best, load.pace)
     doubt = (load.backlog / load.bound - FULL) / (OVERFULL - FULL)
     return best + min(max(doubt, 0.0), 1.0) * (load.pace - best)
+
+
+def _count_seconds(work: float, load: Load, rush_s: float) -> float:
+    """In how many that much work is done, if the rush goes on for `rush_s`."""
+    now = 1000 * _choose_pace(load)
+    best = max(1000 * load.best, now)
+    return min(work / now, rush_s + max(0.0, work - now * rush_s) / best)
 
 
 def _find_beat(now: float, delay: float, load: Load) -> float:

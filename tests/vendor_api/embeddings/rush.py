@@ -46,6 +46,7 @@ class Machine:
 
     def __init__(self, clock: Clock, item_ms: float, belief: float) -> None:
         self._clock, self._item_ms, self._believed_ms = clock, item_ms, item_ms * belief
+        self._lost_s = 0.0
         self._waiting: deque[Job] = deque()
         self._computing = 0
         self.busy_s = 0.0
@@ -57,6 +58,10 @@ class Machine:
         if not self._computing:
             self._begin()
 
+    def lose(self, seconds: float) -> None:
+        """The processor has been busy with something else for so long."""
+        self._lost_s += seconds
+
     def state(self) -> EngineState:
         load = LaneLoad(
             (len(self._waiting) + self._computing) * self._believed_ms, self._believed_ms
@@ -67,7 +72,8 @@ class Machine:
         batch = [self._waiting.popleft() for _ in range(min(16, len(self._waiting)))]
         self._computing = len(batch)
         if batch:
-            took = len(batch) * self._item_ms / 1000
+            took = len(batch) * self._item_ms / 1000 + self._lost_s
+            self._lost_s = 0.0
             self.busy_s += took
             self._clock.at(self._clock.now + took, lambda: self._end(batch))
 
@@ -100,7 +106,9 @@ class Rush:
         bound_ms: float = 2000.0,
         belief: float = 1.0,
         late: Callable[[], float] = lambda: 0.0,
+        toll_ms: float = 0.0,
     ) -> None:
+        """`toll_ms`: what a refusal takes from the engine's processor."""
         self.clock = Clock()
         self.item_ms = item_ms
         self.machine = Machine(self.clock, item_ms, belief)
@@ -109,6 +117,7 @@ class Rush:
             engine, Decoder(1), max_queued_ms=bound_ms, clock=lambda: self.clock.now
         )
         self.late = late
+        self._toll_s = toll_ms / 1000
         self.stories: list[Story] = []
         self._numbers = itertools.count()
 
@@ -127,6 +136,7 @@ class Rush:
             passage = self.entrance.admit(caller, asks)
         except VendorError as error:
             story.refusals += 1
+            self.machine.lose(self._toll_s)
             if story.refusals <= returns:
                 told = math.ceil((error.retry_after_s or 0.0) * 1000) / 1000
                 again = self.clock.now + told + self.late()

@@ -149,7 +149,7 @@ class TestPace:
         now = self.finish(found, batches=80, each_s=0.2, begin=now)
         assert found.read(10) < 0.06
         assert found.read_best(10) > 0.085
-        self.finish(found, batches=1500, each_s=0.2, begin=now)
+        self.finish(found, batches=4500, each_s=0.2, begin=now)
         assert found.read_best(10) == pytest.approx(0.05, rel=0.05)
 
     def test_a_first_good_window_is_no_best(self) -> None:

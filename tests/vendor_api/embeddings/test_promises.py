@@ -23,11 +23,18 @@ RATE = 1000 / ITEM_MS
 
 
 def rush_in(
-    rush: Rush, chance: random.Random, *, load: float, seconds: float, bursts: bool, accounts: int
+    rush: Rush,
+    chance: random.Random,
+    *,
+    load: float,
+    seconds: float,
+    bursts: bool,
+    accounts: int,
+    start: float = 0.0,
 ) -> None:
     """Callers at `load` times what can be served: a Poisson stream, or 50 at the same moment."""
-    now, size = 0.0, 50 if bursts else 1
-    while now < seconds:
+    now, size = start, 50 if bursts else 1
+    while now < start + seconds:
         now += chance.expovariate(load * RATE / size)
         for _ in range(size):
             rush.call(now, account=f"account {chance.randrange(accounts)}")
@@ -72,6 +79,23 @@ class TestRushes:
         assert rush.share_after(0) < 0.5
         assert rush.share_after(1) == 1
         assert rush.use() >= 0.99
+
+    @pytest.mark.parametrize("seconds", [8, 20])
+    def test_a_rush_that_slows_the_engine_leaves_it_no_idle_time_afterwards(
+        self, seconds: int
+    ) -> None:
+        chance = random.Random(1)
+        rush = Rush(item_ms=ITEM_MS, late=lambda: 0.05 * chance.random(), toll_ms=1.2)
+        for number in range(600):  # its best pace is seen first: a queue that never ends
+            rush.call(max(0, number - 30) / RATE)
+        calm = len(rush.stories)
+        rush_in(rush, chance, load=4, seconds=seconds, bursts=False, accounts=1, start=12)
+        rush.run()
+        rushed = rush.stories[calm:]
+        assert sum(story.refusals <= 1 for story in rushed) >= 0.95 * len(rushed)
+        # What its items and the refusals took of it, and next to nothing for waiting.
+        needed = len(rushed) / RATE + sum(story.refusals for story in rushed) * 1.2 / 1000
+        assert needed / (max(story.done or 0 for story in rushed) - 12) >= 0.95
 
     def test_lists_follow_the_same_rule(self) -> None:
         chance = random.Random(3)
@@ -169,14 +193,35 @@ class TestRules:
             0.625
         )
 
-    @pytest.mark.parametrize(("backlog", "told"), [(2500, 6.0), (3000, 8.5), (3500, 13.0)])
-    def test_turns_are_counted_at_the_best_pace_unless_the_queue_overfills(
-        self, backlog: float, told: float
+    @pytest.mark.parametrize(
+        ("backlog", "lasted", "told"),
+        [
+            (2500, 120, 6.0),
+            (3000, 120, 8.5),
+            (3500, 120, 13.0),
+            (3500, 8, 7.5),  # two seconds more at half the pace, then all of it
+            (3500, 0, 6.5),
+        ],
+    )
+    def test_turns_are_counted_at_the_best_pace_unless_the_queue_overfills_in_a_long_rush(
+        self, backlog: float, lasted: int, told: float
     ) -> None:
         promises = Promises()
-        refuse(promises, caller(0), Load(2000, 2000), work=10_475)
+        for second in range(lasted):
+            refuse(promises, caller(2 + second), now=second, work=1e-6)
+        refuse(promises, caller(0), Load(2000, 2000), now=lasted, work=10_474)
         load = Load(backlog, 2000, pace=1, best=2)
-        assert refuse(promises, caller(1), load).delay_s == pytest.approx(told)
+        refused = refuse(promises, caller(1), load, now=lasted)
+        assert refused.delay_s == pytest.approx(told)
+
+    def test_a_rush_is_over_when_nobody_was_refused_for_a_while(self) -> None:
+        promises = Promises()
+        for second in range(120):
+            refuse(promises, caller(2 + second), now=second, work=1e-6)
+        load = Load(3499, 2000, pace=1, best=2)
+        first = refuse(promises, caller(0), load, now=120, work=1e-6).delay_s
+        later = refuse(promises, caller(1), load, now=123, work=1e-6).delay_s
+        assert (first, later) == (2.5, 1.25)
 
     def test_who_comes_back_when_told_comes_in_before_newcomers(self) -> None:
         promises = Promises()
