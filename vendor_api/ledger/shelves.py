@@ -50,7 +50,11 @@ class _Run(NamedTuple):
 
 @dataclass(slots=True)
 class _Index:
-    """Where the items of one shelf may be: runs of shrinking length, and the recent ones."""
+    """Where the items of one shelf may be: runs of shrinking length, and the recent ones.
+
+    A lot is known only when all of it is held, so that one whose learning failed (memory may run out)
+    is read again.
+    """
 
     lock: Lock = field(default_factory=Lock)
     known: int = 0
@@ -68,13 +72,14 @@ class _Index:
             new = [lot for lot in lots if lot.number > self.known]
             if not new:
                 return
-            self.known, items = new[-1].number, sum(lot.items for lot in new)
-            self.items += items
+            items = sum(lot.items for lot in new)
             if items > RECENT_ITEMS:
                 self._sort_in(*_list_items(new))
-                return
-            for lot in new:
-                self._remember(split(lot.digests, lot.items), lot.number)
+            else:
+                for lot in new:
+                    self._remember(split(lot.digests, lot.items), lot.number)
+            self.known = new[-1].number
+            self.items += items
 
     def learn_next(self, lot: NewLot) -> None:
         """A lot that was just committed, if it follows what is known; else `learn` will meet it."""
@@ -90,8 +95,9 @@ class _Index:
             numbers = {self.recent[digest] for digest in self.recent.keys() & digests}
             if self.runs and digests:
                 keys = self.filter.sift(_make_keys(digests))
-                for run in self.runs if len(keys) else ():
-                    numbers.update(_search(run, keys))
+                if len(keys):
+                    keys = np.sort(keys)  # so that they are found in one sweep
+                    numbers.update(*(_search(run, keys) for run in self.runs))
             return numbers
 
     def _remember(self, digests: Iterable[bytes], number: int) -> None:
@@ -103,20 +109,21 @@ class _Index:
 
     def _sort_in(self, keys: Keys, lots: NDArray[np.int64]) -> None:
         self._filter_in(keys)
-        run = _sort(keys, lots)
-        while self.runs and len(self.runs[-1].keys) <= 2 * len(run.keys):
-            old = self.runs.pop()
+        runs, run = self.runs[:], _sort(keys, lots)
+        while runs and len(runs[-1].keys) <= 2 * len(run.keys):
+            old = runs.pop()
             run = _sort(np.concatenate([old.keys, run.keys]), np.concatenate([old.lots, run.lots]))
-        self.runs.append(run)
+        self.runs = [*runs, run]
 
     def _filter_in(self, keys: Keys) -> None:
         """Note keys that are new; in a filter twice as large when it is full."""
-        kept = sum(len(run.keys) for run in self.runs) + len(keys)
-        if kept > self.filter.capacity:
-            self.filter = BloomFilter(kept)
+        bloom, kept = self.filter, sum(len(run.keys) for run in self.runs) + len(keys)
+        if kept > bloom.capacity:
+            bloom = BloomFilter(kept)
             for run in self.runs:
-                self.filter.add(run.keys)
-        self.filter.add(keys)
+                bloom.add(run.keys)
+        bloom.add(keys)
+        self.filter = bloom
 
 
 class Shelves:
@@ -167,11 +174,6 @@ class Shelves:
                 index = self._indexes.get(lot.shelf)
             if index is not None:
                 index.learn_next(lot)
-
-    def forget(self) -> None:
-        """Everything: each shelf is read again when it is next asked."""
-        with self._lock:
-            self._indexes.clear()
 
     def _get(self, shelf: Shelf) -> _Index:
         with self._lock:

@@ -133,9 +133,8 @@ class Writer:
         try:
             self._shelves.learn(lots)
         except Exception:
-            # The next group could not trust what is known now, and reads it again.
+            # It is committed all the same, and who next asks for the shelf reads it.
             _log.exception("what was bought must be read again")
-            self._shelves.forget()
 
 
 def _deliver(group: Sequence[Job], outcomes: Sequence[Any]) -> None:

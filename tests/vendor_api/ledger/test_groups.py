@@ -12,6 +12,7 @@ from sqlalchemy import event, insert, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from shared.money import parse_usd
+from tests.vendor_api.ledger.till import PRICE, capture_all
 from vendor_api.auth.repository import issue_key
 from vendor_api.db import read_clock
 from vendor_api.db.clock import DAY
@@ -40,7 +41,6 @@ from vendor_api.ledger.commands import (
 from vendor_api.ledger.jobs import Capture, Job, Release, perform
 from vendor_api.ledger.shelves import Shelves
 
-PRICE = parse_usd("0.0001")
 KEYS, NAMES, OWNERS = ("k0", "k1", "k2", "k3"), ("a", "b", "c", "d"), (0, 1)
 
 _fresh = itertools.count()
@@ -50,11 +50,6 @@ def _owner(task):
     if isinstance(task, Capture | Release):
         return task.hold.account_id
     return getattr(task, "account_id", "")
-
-
-def capture_all(hold):
-    """Every line of it was embedded."""
-    return Capture(hold, (True,) * len(hold.lines))
 
 
 def commit(database, jobs, shelves=None):

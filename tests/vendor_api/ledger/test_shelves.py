@@ -3,8 +3,10 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from vendor_api.db import read_clock
+from vendor_api.db.tables import purchase_lot
 from vendor_api.ledger.lots import NewLot, Shelf, write_lots
 from vendor_api.ledger.reservation import reserve
 from vendor_api.ledger.shelves import RECENT_ITEMS, Found, Shelves
@@ -151,6 +153,22 @@ def test_a_lot_is_learnt_once(store, find, shelf, charge_id):
     store(shelf, 2, digest(1), at=7)
     shelves.learn([NewLot(shelf, 2, charge_id, [digest(1)])])
     assert find(shelves, shelf, digest(1)) == (2, {digest(1): 7})
+
+
+def test_lots_that_could_not_be_learnt_are_read_again(shop, store, find, shelf):
+    def spoil(digests):
+        with shop.database.write() as connection:
+            lot = update(purchase_lot).where(purchase_lot.c.number == 2)
+            connection.execute(lot.values(digests=digests))
+
+    shelves, many = Shelves(), RECENT_ITEMS + 1
+    store(shelf, 1, *map(digest, range(many)))
+    store(shelf, 2, digest(many))
+    spoil(b"")
+    with pytest.raises(ValueError, match="slice step"):
+        find(shelves, shelf, digest(0), digest(many))
+    spoil(digest(many))
+    assert find(shelves, shelf, digest(0), digest(many)) == (2, {digest(0): 1, digest(many): 2})
 
 
 def test_shelves_beyond_what_is_kept_are_read_again(store, find, shelf):

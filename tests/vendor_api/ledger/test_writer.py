@@ -6,7 +6,7 @@ from threading import Event
 
 import pytest
 
-from shared.money import parse_usd
+from tests.vendor_api.ledger.till import PRICE, capture_all
 from vendor_api.ledger import Ledger
 from vendor_api.ledger.commands import (
     Hold,
@@ -14,11 +14,8 @@ from vendor_api.ledger.commands import (
     LedgerUnavailable,
     RequestInFlight,
 )
-from vendor_api.ledger.jobs import Capture
 from vendor_api.ledger.shelves import Shelves
 from vendor_api.ledger.writer import Writer
-
-PRICE = parse_usd("0.0001")
 
 
 class Blocker:
@@ -249,10 +246,6 @@ def write(shop):
             writer.close()
 
     return write_all
-
-
-def capture_all(hold):
-    return Capture(hold, (True,) * len(hold.lines))
 
 
 def test_a_memory_that_fails_after_the_commit_takes_nothing_back(shop, write):

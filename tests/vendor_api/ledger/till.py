@@ -14,9 +14,15 @@ from vendor_api.ledger.audit import audit
 from vendor_api.ledger.capture import capture
 from vendor_api.ledger.commands import Adjust, Credit, Refund
 from vendor_api.ledger.corrections import adjust_balance, refund_charge
+from vendor_api.ledger.jobs import Capture
 
 PRICE = 100_000
 START = as_microseconds(datetime(2027, 3, 10, 12, 0, 0, tzinfo=UTC))
+
+
+def capture_all(hold):
+    """The job of charging for a hold of which every line was embedded."""
+    return Capture(hold, (True,) * len(hold.lines))
 
 
 @dataclass
