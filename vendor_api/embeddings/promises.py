@@ -16,8 +16,8 @@ and what was promised before, so that no more are told a moment than can then be
   work when they come a little late.
 - A rush is slow in itself: refusals are work too, and over when the promised callers come. So turns are
   counted at the engine's best pace of late, while the real queue holds those for whom that was too
-  early; as it overfills, those that come while the rush will still go on (`GOES_ON` of the time that it
-  has lasted) are counted at the pace of now.
+  early; as it overfills, turns in the likely rest of the rush (`GOES_ON` of the time that it has lasted)
+  are counted at the pace of now.
 - Moments fall on beats: who comes together is held, decoded and charged together, which costs a fraction.
 
 Memory is bounded: at most `max_promises`, of which an account may have as many as are still free, and
@@ -198,18 +198,13 @@ class Promises:
                 self._drop(promise)
 
 
-def _choose_pace(load: Load) -> float:
-    """At which the work before a caller is expected to be done."""
-    best = max(load.best, load.pace)
-    doubt = (load.backlog / load.bound - FULL) / (OVERFULL - FULL)
-    return best + min(max(doubt, 0.0), 1.0) * (load.pace - best)
-
-
 def _count_seconds(work: float, load: Load, rush_s: float) -> float:
     """In how many that much work is done, if the rush goes on for `rush_s`."""
-    now = 1000 * _choose_pace(load)
-    best = max(1000 * load.best, now)
-    return min(work / now, rush_s + max(0.0, work - now * rush_s) / best)
+    best = max(load.best, load.pace)
+    doubt = (load.backlog / load.bound - FULL) / (OVERFULL - FULL)
+    pace = best + min(max(doubt, 0.0), 1.0) * (load.pace - best)
+    rushed = min(work, 1000 * pace * rush_s)
+    return (rushed / pace + (work - rushed) / best) / 1000
 
 
 def _find_beat(now: float, delay: float, load: Load) -> float:
